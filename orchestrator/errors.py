@@ -1,0 +1,28 @@
+"""Errors of the orchestrator.
+
+::
+
+    PlumError                 anything a user can be told in one line; exit 1
+    ├── InputError            bad input: names file, line, field, value, bound; exit 2
+    └── SandboxError          the sandbox cannot be reached or refuses to start; exit 3
+"""
+
+from __future__ import annotations
+
+
+class PlumError(Exception):
+    """A failure that is explained in one line and needs no traceback."""
+
+    exit_code = 1
+
+
+class InputError(PlumError):
+    """Bad input: a file, a row, a recipe, an option. The message says where and what is allowed."""
+
+    exit_code = 2
+
+
+class SandboxError(PlumError):
+    """The sandbox cannot be reached, or refuses to start. Never a verdict."""
+
+    exit_code = 3

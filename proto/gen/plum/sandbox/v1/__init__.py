@@ -1,0 +1,1 @@
+"""Stubs generated from proto/plum/sandbox/v1/sandbox.proto by scripts/generate-stubs."""

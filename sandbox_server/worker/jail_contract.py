@@ -1,0 +1,91 @@
+"""What a language's harness and the jail ask of each other.
+
+A harness (``images/<language>/harness``) imports nothing of ours, so it meets
+these types by shape. It offers three functions:
+
+``warm() -> None``
+    Called once in the worker, before the first slot is made: imports and
+    compiles whatever every execution would otherwise load again.
+``execute(task, jail) -> dict``
+    Judges one candidate and returns ``verdict, phase, message, assertions
+    {passed, failed, first_failure: None | {line, expression, left, right}}, proof``.
+    It runs in the slot's first process, which candidate code never enters.
+``check(candidates, jail) -> list[dict]``
+    The static check, in the shape `protocol` gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sandbox_server.worker.protocol import Limits, Usage
+
+
+@dataclass(frozen=True)
+class Task:
+    """One candidate and one suite."""
+
+    solution: str
+    test: str
+    limits: Limits
+
+
+class Role(Protocol):
+    """One process of a stage, before it is forked."""
+
+    name: str
+    #: Runs in the forked and confined process. Its return value is the exit
+    #: status; an exception that leaves it gives 70.
+    main: Callable[[], int]
+    #: The only descriptors above 2 that the process keeps.
+    keep_fds: Sequence[int]
+    #: True for a process that runs the candidate's code. It gets the
+    #: candidate's user where the platform has a second one to give.
+    untrusted: bool
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended. Both None: it was still running and was killed with the jail."""
+
+    status: int | None
+    signal: int | None
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """What was observed of one stage. Facts only; the harness draws the conclusions."""
+
+    exits: dict[str, Exit]
+    #: "cpu", "wall", "memory" or "output" where that limit ended the stage.
+    limit: str | None
+    #: What the leader wrote to the report descriptor; None beyond the bound.
+    report: bytes | None
+
+
+class Jail(Protocol):
+    """Confines the stages of one execution."""
+
+    #: Scratch folder inside the jail: the working folder and home of every role.
+    scratch: str
+
+    def run_stage(self, roles: Sequence[Role], report_fd: int | None = None) -> StageFacts:
+        """Forks one confined process per role and waits for the first role, the leader, to end.
+
+        The stage also ends when a limit is reached; limits and usage count over
+        all stages of the execution. Whatever still runs is then killed, and
+        temporary files and everything else that could carry over is gone
+        before this returns. Standard output and error of all roles are
+        captured; standard input is empty.
+
+        report_fd: the read end of a pipe. At most 1 MiB is read from it, until
+            its last writer has closed it or the stage has ended.
+
+        Raises:
+            JailError: the sandbox failed; says nothing about the candidate.
+        """
+
+    def usage(self) -> Usage:
+        """What the stages run so far have used."""

@@ -1,0 +1,145 @@
+"""What gateway and worker say to each other: JSON objects in length-prefixed frames.
+
+A frame is a 4-byte big-endian length and that many bytes of UTF-8 JSON. Byte
+strings (captured output) travel as text decoded with ``surrogateescape``.
+
+The worker speaks first::
+
+    {"op": "ready", "language": str, "version": str, "slots": int,
+     "default_limits": LIMITS, "isolation": [{"name", "in_force", "detail"}, ...]}
+
+or, where it may not serve, ``{"op": "refused", "reason": str}`` before it ends.
+The gateway then sends, with `seq` a number of its own choosing::
+
+    {"op": "execute", "seq": int, "solution": str, "test": str, "limits": LIMITS}
+    {"op": "check", "seq": int, "candidates": [{"id": str, "solution": str}, ...]}
+    {"op": "cancel", "seq": int}
+
+never more than `slots` of the first two at one time; each is answered once, in any order::
+
+    {"op": "result", "seq": int, "result": RESULT}     for execute
+    {"op": "checked", "seq": int, "results": [...]}    for check
+    {"op": "failed", "seq": int, "message": str}       the sandbox failed, or it was cancelled
+
+LIMITS holds every field of `Limits`; a RESULT every field of `Result`; a check
+result is ``{"id", "status": "CHECKED" | "SYNTAX_ERROR" | "NOT_CHECKED",
+"diagnostics": [{"line", "severity": "ERROR" | "WARNING" | "NOTE", "code", "message"}], "message"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+_LENGTH = struct.Struct(">I")
+
+#: No frame is longer: two 16 MiB sources at six bytes a character, and room.
+MAX_FRAME_BYTES = 256 << 20
+
+VERDICTS = frozenset(
+    {
+        "PASSED",
+        "ASSERTION_FAILED",
+        "RUNTIME_ERROR",
+        "COMPILE_ERROR",
+        "TIME_LIMIT_EXCEEDED",
+        "MEMORY_LIMIT_EXCEEDED",
+        "OUTPUT_LIMIT_EXCEEDED",
+        "TAMPERED",
+        "TEST_ERROR",
+    }
+)
+PHASES = frozenset({"COMPILE", "LOAD", "TEST"})
+PROOFS = frozenset({"separated", "in_process", "witness"})
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not a frame of this protocol."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds of one execution, all of its processes together unless said otherwise."""
+
+    cpu_time_s: float
+    wall_time_s: float
+    memory_bytes: int
+    processes: int
+    output_bytes: int
+    file_bytes: int
+    open_files: int  # of each process
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one execution was measured to use, all of its processes together."""
+
+    cpu_time_s: float
+    wall_time_s: float
+    memory_bytes: int  # peak
+
+
+class Reader(Protocol):
+    """A blocking byte stream, as ``socket.makefile('rb')`` gives."""
+
+    def read(self, size: int, /) -> bytes:
+        """Reads up to `size` bytes; fewer only at the end of the stream."""
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One frame.
+
+    Raises:
+        ProtocolError: it would be longer than MAX_FRAME_BYTES.
+    """
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    if len(body) > MAX_FRAME_BYTES:
+        raise ProtocolError(f"frame of {len(body)} bytes is outside [0, {MAX_FRAME_BYTES}]")
+    return _LENGTH.pack(len(body)) + body
+
+
+def frame_length(head: bytes) -> int:
+    """Length in bytes of the body that follows the four bytes `head`.
+
+    Raises:
+        ProtocolError: it is over MAX_FRAME_BYTES.
+    """
+    length: int = _LENGTH.unpack(head)[0]
+    if length > MAX_FRAME_BYTES:
+        raise ProtocolError(f"frame of {length} bytes is outside [0, {MAX_FRAME_BYTES}]")
+    return length
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The message in the body of a frame.
+
+    Raises:
+        ProtocolError: it is not a JSON object.
+    """
+    try:
+        message = json.loads(body)
+    except ValueError as e:
+        raise ProtocolError(f"frame is not JSON: {e}") from e
+    if not isinstance(message, dict):
+        raise ProtocolError(f"frame holds {type(message).__name__}, not an object")
+    return message
+
+
+def read(stream: Reader) -> dict[str, Any] | None:
+    """The next message, or None where the stream ended between two frames.
+
+    Raises:
+        ProtocolError: the stream ended within a frame, or the frame is bad.
+    """
+    head = stream.read(_LENGTH.size)
+    if not head:
+        return None
+    if len(head) < _LENGTH.size:
+        raise ProtocolError("stream ended within a frame's length")
+    length = frame_length(head)
+    body = stream.read(length)
+    if len(body) < length:
+        raise ProtocolError(f"stream ended after {len(body)} of {length} bytes of a frame")
+    return decode(body)

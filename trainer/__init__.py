@@ -1,0 +1,1 @@
+"""Trains a policy on a preference dataset: the `plum-train` command."""
