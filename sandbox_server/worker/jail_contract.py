@@ -9,14 +9,17 @@ these types by shape. It offers three functions:
 ``execute(task, jail) -> dict``
     Judges one candidate and returns ``verdict, phase, message, assertions
     {passed, failed, first_failure: None | {line, expression, left, right}}, proof``.
-    It runs in the slot's first process, which candidate code never enters.
+    It runs in the slot's supervisor, outside the jail. No role is ever forked
+    from the supervisor, so nothing that `execute` holds (the suite, above all)
+    is in the memory of a process that runs candidate code; what a role needs
+    it gets through a descriptor.
 ``check(candidates, jail) -> list[dict]``
     The static check, in the shape `protocol` gives it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,11 +39,15 @@ class Role(Protocol):
     """One process of a stage, before it is forked."""
 
     name: str
-    #: Runs in the forked and confined process. Its return value is the exit
+    #: "module:function" within the harness package. Called as
+    #: ``function(*fds)`` in a confined process that was forked from one that
+    #: has never held a suite or a candidate. What it returns is the exit
     #: status; an exception that leaves it gives 70.
-    main: Callable[[], int]
-    #: The only descriptors above 2 that the process keeps.
-    keep_fds: Sequence[int]
+    entry: str
+    #: Descriptors of the supervisor that the process gets, as its arguments in
+    #: this order (their numbers may change on the way). It has no others above 2.
+    #: They stay open in the supervisor, which closes its own copies itself.
+    fds: Sequence[int]
     #: True for a process that runs the candidate's code. It gets the
     #: candidate's user where the platform has a second one to give.
     untrusted: bool
@@ -71,7 +78,12 @@ class Jail(Protocol):
     #: Scratch folder inside the jail: the working folder and home of every role.
     scratch: str
 
-    def run_stage(self, roles: Sequence[Role], report_fd: int | None = None) -> StageFacts:
+    def run_stage(
+        self,
+        roles: Sequence[Role],
+        report_fd: int | None = None,
+        close_after_fork: Sequence[int] = (),
+    ) -> StageFacts:
         """Forks one confined process per role and waits for the first role, the leader, to end.
 
         The stage also ends when a limit is reached; limits and usage count over
@@ -80,11 +92,19 @@ class Jail(Protocol):
         before this returns. Standard output and error of all roles are
         captured; standard input is empty.
 
-        report_fd: the read end of a pipe. At most 1 MiB is read from it, until
-            its last writer has closed it or the stage has ended.
+        report_fd: the read end of a pipe whose write end is among the leader's
+            `fds` (the harness closes its own write end once the stage has
+            begun: `run_stage` does it for every descriptor of `close_after_fork`).
+            At most 1 MiB is read from it.
 
         Raises:
             JailError: the sandbox failed; says nothing about the candidate.
+        """
+
+    def hand_over(self, data: bytes) -> int:
+        """A descriptor that reads as `data` from its start, to put among a role's `fds`.
+
+        It is closed when the execution ends.
         """
 
     def usage(self) -> Usage:
