@@ -1,0 +1,1 @@
+"""Samples from a policy: one protocol, one module per back end."""

@@ -1,0 +1,65 @@
+"""What every sampling back end is asked and answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class PromptSpec:
+    """One problem's prompt, as the policy is to see it, and how many samples are wanted."""
+
+    problem_id: str
+    text: str  # see `orchestrator.sampling.prompts` for how it is made
+    seed: int  # of this problem, see `problem_seed`
+    k: int  # samples, at least 1
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How to sample; the same for every prompt of a call."""
+
+    temperature: float  # 0 is greedy
+    max_new_tokens: int
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One completion: raw model text, without the end-of-turn token."""
+
+    problem_id: str
+    index: int  # from 0 to k - 1 within the problem
+    text: str
+    truncated: bool  # ended by max_new_tokens, not by the policy
+
+
+class Sampler(Protocol):
+    """A policy that can be sampled."""
+
+    def sample(
+        self,
+        prompts: Sequence[PromptSpec],
+        settings: SamplingSettings,
+        done: AbstractSet[str] = frozenset(),
+    ) -> Iterator[Sampled]:
+        """All k samples of every prompt whose problem id is not in `done`.
+
+        The samples of a problem come one after the other, problems in any order. Lazily:
+        what was yielded is finished, so a caller that stores it can be killed at any time.
+        To go on, call again with the same `prompts` and what is stored whole in `done`:
+        batches are made from all prompts, so the rest comes out as if nothing had happened.
+
+        Raises:
+            PlumError: the policy cannot be loaded or reached.
+        """
+
+
+def problem_seed(run_seed: int, problem_id: str) -> int:
+    """A seed in [0, 2**31) for one problem, independent of every other problem."""
+    digest = hashlib.sha256(f"{run_seed}:{problem_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
