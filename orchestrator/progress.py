@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TextIO, TypeVar
 
@@ -85,7 +85,7 @@ def progress(
     items: Iterable[T], description: str, unit: str, *, total: int | None = None
 ) -> Iterator[T]:
     """Passes `items` on, lazily, and shows how many have been asked for and finished."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(total, description, unit) as bar:
         for item in items:

@@ -1,0 +1,349 @@
+"""A run's settings, read from a TOML file into frozen dataclasses. Strict: see `recipe_table`.
+
+Sections that are absent leave their stages out, except `[run]`, `[sandbox]` and
+`[check]`, whose defaults serve, and `[instructions]`, which is required.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain import Limits
+from orchestrator.recipe_table import RecipeTable
+
+INSTRUCTION_FORMATS = ("oss_instruct", "evol_instruct", "sharegpt", "plain")
+SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
+BENCHMARK_FORMATS = ("humaneval", "mbpp", "plain")
+TRAIN_METHODS = ("kto", "dpo", "sft")
+LAUNCHERS = ("process", "docker")
+
+
+@dataclass(frozen=True)
+class RunSection:
+    """`[run]`: what holds for every stage."""
+
+    seed: int
+    language: str
+
+
+@dataclass(frozen=True)
+class InstructionsSection:
+    """`[instructions]`: where the problems come from. `limit`: the first so many problems."""
+
+    path: Path
+    format: str
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class GenerationSection:
+    """`[generation]`: who writes reference solutions and suites.
+
+    Provider "openai" asks `base_url` for `model`; "recorded" replays the answers of `path`.
+    """
+
+    provider: str
+    answers_per_problem: int
+    temperature: float
+    max_tokens: int
+    concurrency: int  # requests at one time
+    max_retries: int
+    timeout_s: float  # of one request
+    base_url: str | None
+    model: str | None
+    api_key_env: str
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class SandboxSection:
+    """`[sandbox]`: where candidates run. Without `address`, an embedded server is started."""
+
+    address: str | None
+    launcher: str
+    slots: int | None
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class SamplingSection:
+    """`[sampling]`: which policy, and how its completions are drawn.
+
+    model: a folder or hub name for transformers and vllm; the served name for openai.
+    """
+
+    backend: str
+    model: str
+    k: int
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    prompt_style: str  # "chat" or "plain"
+    base_urls: tuple[str, ...]
+    api_key_env: str
+    concurrency: int  # requests at one time
+
+
+@dataclass(frozen=True)
+class CheckSection:
+    """`[check]`: the static check. `fatal_codes` None takes the label policy's own table."""
+
+    enabled: bool
+    fatal_codes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class ExportSection:
+    """`[export]`: the dataset files. `max_per_problem`: samples of one problem, of each label."""
+
+    formats: tuple[str, ...]
+    max_per_problem: int | None
+
+
+@dataclass(frozen=True)
+class TrainSection:
+    """`[train]`: what `plum-train` is started with; `options` are its own recipe's keys."""
+
+    method: str
+    model: str
+    options: dict[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class EvaluationSection:
+    """One `[[evaluation]]`: a benchmark, measured before and after training.
+
+    samples: completions per problem at `temperature`, for pass@k; 0 measures only greedily.
+    """
+
+    name: str
+    path: Path
+    format: str
+    greedy: bool
+    samples: int
+    temperature: float
+    k: tuple[int, ...]
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a run."""
+
+    run: RunSection
+    instructions: InstructionsSection
+    generation: GenerationSection | None
+    sandbox: SandboxSection
+    sampling: SamplingSection | None
+    check: CheckSection
+    export: ExportSection | None
+    train: TrainSection | None
+    evaluation: tuple[EvaluationSection, ...]
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its dotted key, as plain data: what two recipes are compared by."""
+        return dict(_flatten("", asdict(self)))
+
+
+def load_recipe(file: Path) -> Recipe:
+    """Reads a recipe.
+
+    Raises:
+        InputError: naming the file, the key, the value and what is allowed.
+    """
+    top = RecipeTable.load(file)
+    run = _run(top.table("run"))
+    sampling = _sampling(top.optional_table("sampling"), file)
+    recipe = Recipe(
+        run=run,
+        instructions=_instructions(top.table("instructions")),
+        generation=_generation(top.optional_table("generation")),
+        sandbox=_sandbox(top.table("sandbox")),
+        sampling=sampling,
+        check=_check(top.table("check")),
+        export=_export(top.optional_table("export")),
+        train=_train(top.optional_table("train"), sampling),
+        evaluation=tuple(_evaluation(t) for t in top.tables("evaluation")),
+    )
+    top.finish()
+    _require_what_stages_need(top, recipe)
+    return recipe
+
+
+def _run(table: RecipeTable) -> RunSection:
+    section = RunSection(
+        seed=table.integer("seed", 0, 0, 2**31 - 1), language=table.text("language", "python")
+    )
+    table.finish()
+    return section
+
+
+def _instructions(table: RecipeTable) -> InstructionsSection:
+    section = InstructionsSection(
+        path=table.file("path"),
+        format=table.choice("format", INSTRUCTION_FORMATS, "plain"),
+        limit=table.optional_integer("limit", 1, 10**9),
+    )
+    table.finish()
+    return section
+
+
+def _generation(table: RecipeTable | None) -> GenerationSection | None:
+    if table is None:
+        return None
+    provider = table.choice("provider", ("openai", "recorded"))
+    recorded = provider == "recorded"
+    section = GenerationSection(
+        provider=provider,
+        answers_per_problem=table.integer("answers_per_problem", 3, 1, 64),
+        temperature=table.number("temperature", 0.7, 0.0, 2.0),
+        max_tokens=table.integer("max_tokens", 2048, 1, 1_000_000),
+        concurrency=table.integer("concurrency", 8, 1, 1024),
+        max_retries=table.integer("max_retries", 6, 0, 100),
+        timeout_s=table.number("timeout_s", 300.0, 0.1, 86_400.0),
+        base_url=None if recorded else table.optional_text("base_url"),
+        model=None if recorded else table.text("model"),
+        api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
+        path=table.file("path") if recorded else None,
+    )
+    table.finish()
+    return section
+
+
+def _sandbox(table: RecipeTable) -> SandboxSection:
+    if "address" in table and "launcher" in table:
+        raise table.error("address", "and launcher exclude each other: remove one")
+    limits = table.table("limits")
+    section = SandboxSection(
+        address=table.optional_text("address"),
+        launcher=table.choice("launcher", LAUNCHERS, "process"),
+        slots=table.optional_integer("slots", 1, 1024),
+        limits=Limits(
+            cpu_time_s=limits.optional_number("cpu_time_s", 0.01, 3600.0),
+            wall_time_s=limits.optional_number("wall_time_s", 0.01, 7200.0),
+            memory_bytes=limits.optional_integer("memory_bytes", 16 << 20, 64 << 30),
+            processes=limits.optional_integer("processes", 1, 4096),
+            output_bytes=limits.optional_integer("output_bytes", 1 << 10, 1 << 30),
+            file_bytes=limits.optional_integer("file_bytes", 64 << 10, 16 << 30),
+            open_files=limits.optional_integer("open_files", 16, 65536),
+        ),
+    )
+    limits.finish()
+    table.finish()
+    return section
+
+
+def _sampling(table: RecipeTable | None, file: Path) -> SamplingSection | None:
+    if table is None:
+        return None
+    backend = table.choice("backend", SAMPLING_BACKENDS, "transformers")
+    model = table.text("model")
+    section = SamplingSection(
+        backend=backend,
+        model=model if backend == "openai" else _model(file, model),
+        k=table.integer("k", 20, 1, 10_000),
+        temperature=table.number("temperature", 1.0, 0.0, 2.0),
+        top_p=table.number("top_p", 1.0, 0.001, 1.0),
+        max_new_tokens=table.integer("max_new_tokens", 1024, 1, 1_000_000),
+        prompt_style=table.choice("prompt_style", ("chat", "plain"), "chat"),
+        base_urls=table.texts("base_urls") or (),
+        api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
+        concurrency=table.integer("concurrency", 16, 1, 1024),
+    )
+    if backend == "openai" and not section.base_urls:
+        raise table.error("base_urls", "is missing: the openai backend needs at least one")
+    if section.temperature == 0 and section.k > 1:
+        raise table.error("temperature", f"= 0 gives {section.k} equal samples: set k = 1")
+    table.finish()
+    return section
+
+
+def _model(file: Path, model: str) -> str:
+    """A folder beside the recipe as an absolute path; anything else is a hub name."""
+    folder = file.resolve().parent / Path(model).expanduser()
+    return str(folder) if folder.is_dir() else model
+
+
+def _check(table: RecipeTable) -> CheckSection:
+    section = CheckSection(
+        enabled=table.flag("enabled", True), fatal_codes=table.texts("fatal_codes")
+    )
+    table.finish()
+    return section
+
+
+def _export(table: RecipeTable | None) -> ExportSection | None:
+    if table is None:
+        return None
+    formats = table.texts("formats") or ("kto",)
+    for item in formats:
+        if item not in TRAIN_METHODS:
+            raise table.error("formats", f"holds {item!r}; known: {', '.join(TRAIN_METHODS)}")
+    section = ExportSection(
+        formats=formats, max_per_problem=table.optional_integer("max_per_problem", 1, 10_000)
+    )
+    table.finish()
+    return section
+
+
+def _train(table: RecipeTable | None, sampling: SamplingSection | None) -> TrainSection | None:
+    if table is None:
+        return None
+    method = table.choice("method", TRAIN_METHODS, "kto")
+    model = table.optional_text("model") or (sampling.model if sampling else None)
+    if model is None:
+        raise table.error("model", "is missing, and there is no sampling.model to take")
+    options = table.table("options")
+    section = TrainSection(method=method, model=model, options=options.raw())
+    table.finish()
+    return section
+
+
+def _evaluation(table: RecipeTable) -> EvaluationSection:
+    path = table.file("path")
+    samples = table.integer("samples", 0, 0, 10_000)
+    section = EvaluationSection(
+        name=table.text("name", path.stem),
+        path=path,
+        format=table.choice("format", BENCHMARK_FORMATS, "humaneval"),
+        greedy=table.flag("greedy", True),
+        samples=samples,
+        temperature=table.number("temperature", 1.0, 0.0, 2.0),
+        k=table.integers("k", (1,), 1, 10_000),
+        limit=table.optional_integer("limit", 1, 10**9),
+    )
+    if samples and max(section.k) > samples:
+        raise table.error("k", f"holds {max(section.k)}, more than samples = {samples}")
+    if not samples and not section.greedy:
+        raise table.error("samples", "= 0 with greedy = false measures nothing")
+    table.finish()
+    return section
+
+
+def _require_what_stages_need(top: RecipeTable, recipe: Recipe) -> None:
+    needs = (
+        ("sampling", recipe.sampling, "generation", recipe.generation),
+        ("export", recipe.export, "sampling", recipe.sampling),
+        ("train", recipe.train, "export", recipe.export),
+        ("evaluation", recipe.evaluation or None, "sampling", recipe.sampling),
+    )
+    for name, section, needed, there in needs:
+        if section is not None and there is None:
+            raise top.error(needed, f"is missing: [{name}] needs it")
+    if recipe.train and recipe.export and recipe.train.method not in recipe.export.formats:
+        raise top.error("export.formats", f"lacks {recipe.train.method!r}, which [train] needs")
+
+
+def _flatten(prefix: str, value: object) -> list[tuple[str, object]]:
+    if isinstance(value, dict):
+        pairs = []
+        for key, item in value.items():
+            pairs.extend(_flatten(f"{prefix}.{key}" if prefix else key, item))
+        return pairs
+    if isinstance(value, tuple | list):
+        if value and all(isinstance(v, dict) for v in value):
+            return _flatten(prefix, {str(i): v for i, v in enumerate(value)})
+        return [(prefix, [str(v) if isinstance(v, Path) else v for v in value])]
+    return [(prefix, str(value) if isinstance(value, Path) else value)]
