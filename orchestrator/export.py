@@ -1,0 +1,274 @@
+"""From labelled samples to preference datasets that trainers load as they are.
+
+One directory, one folder per shape, JSON lines within, split by problem so that no problem is
+on both sides::
+
+    kto/{train,test}.jsonl   prompt, completion, label, problem_id
+    dpo/{train,test}.jsonl   prompt, chosen, rejected, problem_id
+    sft/{train,test}.jsonl   prompt, completion, problem_id
+    provenance.jsonl         every sample: problem_id, index, label, reason, detail, fate
+    README.md                counts, hashes, and what a dataset loader wants to know
+
+A completion is the sampled text as it is. The end-of-turn token is the trainer's to add.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from orchestrator.labels import Label
+from orchestrator.problem import Problem
+
+_SHAPES = ("kto", "dpo", "sft")
+_SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class LabelledSample:
+    """One sample with its final label."""
+
+    index: int
+    completion: str  # raw
+    label: Label
+
+
+@dataclass(frozen=True)
+class LabelledProblem:
+    """A problem and all its samples."""
+
+    problem: Problem
+    samples: Sequence[LabelledSample]
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What a recipe may choose about the export."""
+
+    seed: int = 0
+    test_share: float = 0.0  # of the problems, in [0, 1)
+    samples_per_problem: int | None = None  # rows at most, at least 2; None takes all
+    pairs_per_problem: int = 4
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written: rows per file, and what became of every sample."""
+
+    rows: dict[str, int]  # for example {"kto/train": 5120}
+    sha256: dict[str, str]  # of each file
+    samples: dict[str, int]  # by reason; adds up to what was sampled
+    desirable: int  # rows of kto, both splits
+    undesirable: int
+
+
+def export(
+    problems: Iterable[LabelledProblem],
+    render: Callable[[Problem], str],
+    directory: Path,
+    settings: ExportSettings,
+    recipe_hash: str,
+) -> ExportSummary:
+    """Writes the dataset of `problems` to `directory` and returns what was written.
+
+    `render` makes the prompt that the policy was sampled with. Every file is replaced whole,
+    README.md last: a reader that finds its hashes there finds a complete export.
+    """
+    files: dict[str, list[dict[str, Any]]] = {
+        f"{shape}/{split}": [] for shape in _SHAPES for split in _SPLITS
+    }
+    files["provenance"] = []
+    samples: Counter[str] = Counter()
+    for labelled in problems:
+        chosen, fates = select(labelled, settings)
+        prompt = render(labelled.problem) if chosen else ""
+        split = _split(labelled.problem.id, settings)
+        for shape, rows in _rows(prompt, labelled.problem.id, chosen, settings).items():
+            files[f"{shape}/{split}"] += rows
+        for sample, fate in zip(labelled.samples, fates, strict=True):
+            samples[fate] += 1
+            files["provenance"].append(_provenance(labelled.problem.id, sample, fate))
+    hashes = {name: _write_rows(directory / f"{name}.jsonl", rows) for name, rows in files.items()}
+    kto = [row["label"] for split in _SPLITS for row in files[f"kto/{split}"]]
+    summary = ExportSummary(
+        rows={name: len(rows) for name, rows in files.items()},
+        sha256={name: digest for name, digest in hashes.items() if digest},
+        samples=dict(samples),
+        desirable=sum(kto),
+        undesirable=len(kto) - sum(kto),
+    )
+    _write(directory / "README.md", _card(summary, settings, recipe_hash))
+    return summary
+
+
+EXPORTED = "exported"
+
+
+def select(
+    labelled: LabelledProblem, settings: ExportSettings
+) -> tuple[list[LabelledSample], list[str]]:
+    """The samples of a problem that become rows, and the fate of each sample in their order.
+
+    Equal completions become one row. Over the cap, both labels keep as even a share as there is.
+    """
+    by_text: dict[str, list[LabelledSample]] = {}
+    for sample in labelled.samples:
+        if sample.label.value is not None:
+            by_text.setdefault(sample.completion, []).append(sample)
+    fates = {s.index: f"dropped: {s.label.reason}" for s in labelled.samples}
+    classes: dict[bool, list[LabelledSample]] = {True: [], False: []}
+    for twins in by_text.values():
+        agreed = len({s.label.value for s in twins}) == 1
+        for twin in twins:
+            fates[twin.index] = "merged: duplicate" if agreed else "dropped: duplicates disagree"
+        if agreed:
+            classes[twins[0].label.value is True].append(twins[0])
+    desirable, undesirable = _capped(classes[True], classes[False], labelled.problem.id, settings)
+    for sample in chain(classes[True], classes[False]):
+        fates[sample.index] = "left out: over the cap"
+    chosen = sorted([*desirable, *undesirable], key=lambda s: s.index)
+    for sample in chosen:
+        fates[sample.index] = EXPORTED
+    return chosen, [fates[s.index] for s in labelled.samples]
+
+
+def balanced_pairs(
+    chosen: Sequence[str], rejected: Sequence[str], limit: int, seed: str
+) -> list[tuple[str, str]]:
+    """At most `limit` distinct pairs that use every item of a side as often as any other.
+
+    Without the limit a problem with 10 of each would weigh 100 pairs, one with 1 and 19 only 19.
+    """
+    if not chosen or not rejected:
+        return []
+    generator = random.Random(seed)
+    good = generator.sample(chosen, len(chosen))
+    bad = generator.sample(rejected, len(rejected))
+    count = min(limit, max(len(good), len(bad)))
+    return [(good[i % len(good)], bad[i % len(bad)]) for i in range(count)]
+
+
+def _capped(
+    desirable: list[LabelledSample],
+    undesirable: list[LabelledSample],
+    problem_id: str,
+    settings: ExportSettings,
+) -> tuple[list[LabelledSample], list[LabelledSample]]:
+    cap = settings.samples_per_problem
+    if cap is None or len(desirable) + len(undesirable) <= cap:
+        return desirable, undesirable
+    generator = random.Random(f"{settings.seed}:{problem_id}:cap")
+    keep = min(len(desirable), max((cap + 1) // 2, cap - len(undesirable)))
+    return (
+        generator.sample(desirable, keep),
+        generator.sample(undesirable, min(len(undesirable), cap - keep)),
+    )
+
+
+def _split(problem_id: str, settings: ExportSettings) -> str:
+    """The split of a problem, which does not change when other problems come or go."""
+    digest = hashlib.sha256(f"{settings.seed}:{problem_id}:split".encode()).digest()
+    return "test" if int.from_bytes(digest[:8], "big") / 2**64 < settings.test_share else "train"
+
+
+def _rows(
+    prompt: str, problem_id: str, chosen: Sequence[LabelledSample], settings: ExportSettings
+) -> dict[str, list[dict[str, Any]]]:
+    def row(**columns: Any) -> dict[str, Any]:
+        return {"prompt": prompt, **columns, "problem_id": problem_id}
+
+    good = [s.completion for s in chosen if s.label.value is True]
+    bad = [s.completion for s in chosen if s.label.value is False]
+    seed = f"{settings.seed}:{problem_id}:pairs"
+    pairs = balanced_pairs(good, bad, settings.pairs_per_problem, seed)
+    return {
+        "kto": [row(completion=s.completion, label=s.label.value) for s in chosen],
+        "dpo": [row(chosen=a, rejected=b) for a, b in pairs],
+        "sft": [row(completion=completion) for completion in good],
+    }
+
+
+def _provenance(problem_id: str, sample: LabelledSample, fate: str) -> dict[str, Any]:
+    return {
+        "problem_id": problem_id,
+        "index": sample.index,
+        "label": sample.label.value,
+        "reason": sample.label.reason,
+        "detail": sample.label.detail,
+        "fate": fate,
+    }
+
+
+def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> str:
+    """Writes a file and returns its SHA-256; an empty one is removed, for loaders choke on it."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return ""
+    return _write(path, "".join(_lines(rows)))
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    # ASCII: lone surrogates, which models do produce, survive as escapes.
+    return (json.dumps(row) + "\n" for row in rows)
+
+
+def _write(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = text.encode()
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _card(summary: ExportSummary, settings: ExportSettings, recipe_hash: str) -> str:
+    """The README: a header that dataset loaders read, and the counts for people."""
+    configs = []
+    for shape in _SHAPES:
+        splits = [s for s in _SPLITS if summary.rows[f"{shape}/{s}"]]
+        if splits:
+            configs += [f"- config_name: {shape}", "  data_files:"]
+            for split in splits:
+                configs += [f"  - split: {split}", f"    path: {shape}/{split}.jsonl"]
+    header = ["---", "configs:", *configs, "---"] if configs else []
+    files = [
+        f"| {name}.jsonl | {count} | {summary.sha256.get(name, 'not written: no rows')} |"
+        for name, count in summary.rows.items()
+    ]
+    fates = [f"| {fate} | {count} |" for fate, count in sorted(summary.samples.items())]
+    total = sum(summary.samples.values())
+    return "\n".join(
+        [
+            *header,
+            "# Preference dataset",
+            "",
+            f"Made by plum from the recipe with hash `{recipe_hash}`.",
+            f"{summary.desirable} desirable and {summary.undesirable} undesirable completions.",
+            "A completion is raw sampled text, without an end-of-turn token.",
+            "",
+            f"Export seed {settings.seed}, share of problems held back {settings.test_share}, "
+            f"samples per problem at most {settings.samples_per_problem or 'all'}, "
+            f"pairs per problem at most {settings.pairs_per_problem}.",
+            "",
+            "| file | rows | SHA-256 |",
+            "|---|---|---|",
+            *files,
+            "",
+            "| what became of a sample | count |",
+            "|---|---|",
+            *fates,
+            f"| sampled | {total} |",
+            "",
+        ]
+    )
