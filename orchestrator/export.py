@@ -28,8 +28,10 @@ from typing import Any
 from orchestrator.labels import Label
 from orchestrator.problem import Problem
 
-_SHAPES = ("kto", "dpo", "sft")
+FORMATS = ("kto", "dpo", "sft")
 _SPLITS = ("train", "test")
+#: The fate of a sample that became a row.
+EXPORTED = "exported"
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ class ExportSettings:
 
     seed: int = 0
     test_share: float = 0.0  # of the problems, in [0, 1)
-    samples_per_problem: int | None = None  # rows at most, at least 2; None takes all
+    max_per_problem: int | None = None  # rows of each label at most; None takes all
     pairs_per_problem: int = 4
+    formats: tuple[str, ...] = FORMATS
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class ExportSummary:
     rows: dict[str, int]  # for example {"kto/train": 5120}
     sha256: dict[str, str]  # of each file
     samples: dict[str, int]  # by reason; adds up to what was sampled
-    desirable: int  # rows of kto, both splits
+    desirable: int  # samples exported, both splits
     undesirable: int
 
 
@@ -83,33 +86,32 @@ def export(
     README.md last: a reader that finds its hashes there finds a complete export.
     """
     files: dict[str, list[dict[str, Any]]] = {
-        f"{shape}/{split}": [] for shape in _SHAPES for split in _SPLITS
+        f"{shape}/{split}": [] for shape in settings.formats for split in _SPLITS
     }
     files["provenance"] = []
     samples: Counter[str] = Counter()
+    labels: Counter[bool] = Counter()
     for labelled in problems:
         chosen, fates = select(labelled, settings)
         prompt = render(labelled.problem) if chosen else ""
         split = _split(labelled.problem.id, settings)
-        for shape, rows in _rows(prompt, labelled.problem.id, chosen, settings).items():
-            files[f"{shape}/{split}"] += rows
+        rows = _rows(prompt, labelled.problem.id, chosen, settings)
+        for shape in settings.formats:
+            files[f"{shape}/{split}"] += rows[shape]
+        labels.update(sample.label.value is True for sample in chosen)
         for sample, fate in zip(labelled.samples, fates, strict=True):
             samples[fate] += 1
             files["provenance"].append(_provenance(labelled.problem.id, sample, fate))
     hashes = {name: _write_rows(directory / f"{name}.jsonl", rows) for name, rows in files.items()}
-    kto = [row["label"] for split in _SPLITS for row in files[f"kto/{split}"]]
     summary = ExportSummary(
         rows={name: len(rows) for name, rows in files.items()},
         sha256={name: digest for name, digest in hashes.items() if digest},
         samples=dict(samples),
-        desirable=sum(kto),
-        undesirable=len(kto) - sum(kto),
+        desirable=labels[True],
+        undesirable=labels[False],
     )
     _write(directory / "README.md", _card(summary, settings, recipe_hash))
     return summary
-
-
-EXPORTED = "exported"
 
 
 def select(
@@ -117,7 +119,7 @@ def select(
 ) -> tuple[list[LabelledSample], list[str]]:
     """The samples of a problem that become rows, and the fate of each sample in their order.
 
-    Equal completions become one row. Over the cap, both labels keep as even a share as there is.
+    Equal completions become one row; of what is over the cap, a seed chooses.
     """
     by_text: dict[str, list[LabelledSample]] = {}
     for sample in labelled.samples:
@@ -131,10 +133,14 @@ def select(
             fates[twin.index] = "merged: duplicate" if agreed else "dropped: duplicates disagree"
         if agreed:
             classes[twins[0].label.value is True].append(twins[0])
-    desirable, undesirable = _capped(classes[True], classes[False], labelled.problem.id, settings)
+    chosen: list[LabelledSample] = []
+    generator = random.Random(f"{settings.seed}:{labelled.problem.id}:cap")
+    for samples in classes.values():
+        cap = len(samples) if settings.max_per_problem is None else settings.max_per_problem
+        chosen += generator.sample(samples, min(cap, len(samples)))
     for sample in chain(classes[True], classes[False]):
         fates[sample.index] = "left out: over the cap"
-    chosen = sorted([*desirable, *undesirable], key=lambda s: s.index)
+    chosen.sort(key=lambda s: s.index)
     for sample in chosen:
         fates[sample.index] = EXPORTED
     return chosen, [fates[s.index] for s in labelled.samples]
@@ -154,23 +160,6 @@ def balanced_pairs(
     bad = generator.sample(rejected, len(rejected))
     count = min(limit, max(len(good), len(bad)))
     return [(good[i % len(good)], bad[i % len(bad)]) for i in range(count)]
-
-
-def _capped(
-    desirable: list[LabelledSample],
-    undesirable: list[LabelledSample],
-    problem_id: str,
-    settings: ExportSettings,
-) -> tuple[list[LabelledSample], list[LabelledSample]]:
-    cap = settings.samples_per_problem
-    if cap is None or len(desirable) + len(undesirable) <= cap:
-        return desirable, undesirable
-    generator = random.Random(f"{settings.seed}:{problem_id}:cap")
-    keep = min(len(desirable), max((cap + 1) // 2, cap - len(undesirable)))
-    return (
-        generator.sample(desirable, keep),
-        generator.sample(undesirable, min(len(undesirable), cap - keep)),
-    )
 
 
 def _split(problem_id: str, settings: ExportSettings) -> str:
@@ -235,7 +224,7 @@ def _write(path: Path, text: str) -> str:
 def _card(summary: ExportSummary, settings: ExportSettings, recipe_hash: str) -> str:
     """The README: a header that dataset loaders read, and the counts for people."""
     configs = []
-    for shape in _SHAPES:
+    for shape in settings.formats:
         splits = [s for s in _SPLITS if summary.rows[f"{shape}/{s}"]]
         if splits:
             configs += [f"- config_name: {shape}", "  data_files:"]
@@ -258,7 +247,7 @@ def _card(summary: ExportSummary, settings: ExportSettings, recipe_hash: str) ->
             "A completion is raw sampled text, without an end-of-turn token.",
             "",
             f"Export seed {settings.seed}, share of problems held back {settings.test_share}, "
-            f"samples per problem at most {settings.samples_per_problem or 'all'}, "
+            f"rows per problem and label at most {settings.max_per_problem or 'all'}, "
             f"pairs per problem at most {settings.pairs_per_problem}.",
             "",
             "| file | rows | SHA-256 |",
