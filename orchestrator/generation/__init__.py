@@ -1,0 +1,1 @@
+"""Test generation: asks a strong model for reference solutions and suites."""

@@ -1,0 +1,86 @@
+"""What every source of answers is asked and gives, and how many are asked at one time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator.errors import PlumError
+from orchestrator.problem import Problem
+from orchestrator.store.answers import Answer
+
+
+class ProviderError(PlumError):
+    """The generator cannot be reached, or refuses to work for us. Exit code 1."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answer that is wanted. `sha` names everything that the answer depends on."""
+
+    problem: Problem
+    index: int  # of the problem's answers, from 0
+    sha: str
+
+
+class Provider(Protocol):
+    """A source of answers. Called from several threads at one time."""
+
+    concurrency: int
+
+    def request_sha(self, problem: Problem) -> str:
+        """Hex digest of all that an answer for `problem` depends on, but the answer's index."""
+
+    def answer(self, request: Request) -> Answer | None:
+        """One answer, or None where this source has none for that request.
+
+        Raises:
+            ProviderError: no answer can be had; asking for others is useless too.
+        """
+
+    def close(self) -> None:
+        """Frees what it holds. Nothing is asked after it."""
+
+
+def content_sha(content: dict[str, Any]) -> str:
+    """Hex digest of plain data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def answer_all(
+    provider: Provider, requests: Iterable[Request]
+) -> Iterator[tuple[Request, Answer | None]]:
+    """Answers as they come, in any order; takes a request only when it can be sent.
+
+    When one fails, no other is sent, and what is under way is still yielded before the
+    error is raised: it is paid for.
+
+    Raises:
+        ProviderError: of the first request that failed.
+    """
+    source = iter(requests)
+    under_way: dict[Future[Answer | None], Request] = {}
+    failure: ProviderError | None = None
+    with ThreadPoolExecutor(provider.concurrency, "plum-generate") as pool:
+        while True:
+            while failure is None and len(under_way) < provider.concurrency:
+                request = next(source, None)
+                if request is None:
+                    break
+                under_way[pool.submit(provider.answer, request)] = request
+            if not under_way:
+                break
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                request = under_way.pop(future)
+                try:
+                    answer = future.result()
+                except ProviderError as e:
+                    failure = failure or e
+                    continue
+                yield request, answer
+    if failure is not None:
+        raise failure

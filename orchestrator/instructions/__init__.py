@@ -1,0 +1,1 @@
+"""Instructions: from published datasets of instructions to problems."""

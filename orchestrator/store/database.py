@@ -1,0 +1,173 @@
+"""The SQLite file of a run: one writer, any number of readers, safe to kill at any moment.
+
+Write-ahead logging keeps readers live while a run writes; a lock file keeps a
+second writer out. Every finished unit of work is one short transaction.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import InputError, PlumError
+from orchestrator.store.schema import check_version, migrate
+
+_FILE = "plum.sqlite3"
+_LOCK = "lock"
+
+Row = tuple[Any, ...]
+
+
+def sha256(text: str) -> str:
+    """Hex digest of a text; lone surrogates, which a model can write, count too."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def storable(text: str) -> str:
+    """The text with what SQLite cannot keep (lone surrogates) made visible as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class Database:
+    """A connection to a run's store. Use `open_writer` or `open_reader`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is stored together or not at all."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def write(self, statement: str, parameters: Sequence[Any] = ()) -> None:
+        """One statement; a transaction of its own unless it stands in one."""
+        self._connection.execute(statement, parameters)
+
+    def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """One statement for each of `rows`; to be called inside a transaction."""
+        self._connection.executemany(statement, rows)
+
+    def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query: for those whose number is bounded."""
+        return self._connection.execute(query, parameters).fetchall()
+
+    def value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None where there is no row."""
+        row = self._connection.execute(query, parameters).fetchone()
+        return None if row is None else row[0]
+
+    def wait_for_disk(self, wait: bool) -> None:
+        """Whether commits survive a power failure (and cost a disk write each).
+
+        Without it they still survive the end of this process, however it comes.
+        """
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
+
+    def add_source(self, text: str) -> str:
+        """Keeps a text once, by its content; returns its SHA-256."""
+        text = storable(text)
+        sha = sha256(text)
+        self.write("INSERT OR IGNORE INTO sources (sha, text) VALUES (?, ?)", (sha, text))
+        return sha
+
+    def close(self) -> None:
+        """Closes the connection. Idempotent."""
+        self._connection.close()
+
+
+@contextmanager
+def open_writer(folder: Path) -> Iterator[Database]:
+    """The store of the run in `folder`, made or migrated as needed, for the only writer.
+
+    Raises:
+        PlumError: another process writes this run, or the store cannot be used.
+    """
+    with _exclusive(folder / _LOCK), _one_line(folder / _FILE):
+        connection = _connect(folder / _FILE, "rwc")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection)
+            yield Database(folder / _FILE, connection)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def open_reader(folder: Path) -> Iterator[Database]:
+    """The store of the run in `folder`, read-only, also while another process writes it.
+
+    The connection may be used from any thread, one at a time.
+
+    Raises:
+        InputError: there is no run in `folder`.
+        PlumError: the store cannot be used.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        raise InputError(f"{folder}: no run here (there is no {_FILE})")
+    with _one_line(path):
+        connection = _connect(path, "rw")
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            check_version(connection)
+            yield Database(path, connection)
+        finally:
+            connection.close()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=60,
+        isolation_level=None,  # transactions are ours to begin
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+@contextmanager
+def _exclusive(lock: Path) -> Iterator[None]:
+    """Holds `lock` for this process; the kernel frees it however the process ends."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            raise PlumError(
+                f"{lock.parent}: process {pid or '(unknown)'} is writing this run; "
+                f"wait for it, or look on with: plum status --run-dir {lock.parent}"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as e:
+        # A full disk, most often. What was committed is safe.
+        raise PlumError(f"{path}: {e}; what was stored before is kept") from e
+    except sqlite3.DatabaseError as e:
+        if type(e) is not sqlite3.DatabaseError:  # a subclass is a defect of ours: show it whole
+            raise
+        raise PlumError(f"{path}: {e}") from e
