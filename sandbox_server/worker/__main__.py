@@ -1,0 +1,162 @@
+"""Starts a worker: ``python -m sandbox_server.worker --socket PATH --language-dir DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, zygote
+from sandbox_server.worker.build import JailSettings
+from sandbox_server.worker.confine import Confinement
+from sandbox_server.worker.errors import RefusedError
+from sandbox_server.worker.language import Language, load_language
+from sandbox_server.worker.seccomp import compile_filter
+
+_EXIT_REFUSED = 1
+
+
+@dataclass(frozen=True)
+class _Options:
+    language_dir: Path
+    slots: int
+    require_isolation: str
+    socket: Path | None
+    socket_fd: int | None
+
+
+def main() -> int:
+    """Runs one worker; returns its exit status."""
+    options = _parse()
+    gateway = _connect(options)
+    try:
+        language = load_language(options.language_dir)
+        settings = _settings(language)
+        zygote_end = _fork_zygote(settings, gateway)
+    except RefusedError as e:
+        gateway.sendall(protocol.encode({"op": "refused", "reason": str(e)}))
+        print(f"refused: {e}", file=sys.stderr)
+        return _EXIT_REFUSED
+    import asyncio
+
+    from sandbox_server.worker.server import Server
+
+    server = Server(gateway, zygote_end, language, options.slots)
+    try:
+        asyncio.run(server.run(options.require_isolation))
+    except RefusedError as e:
+        print(f"refused: {e}", file=sys.stderr)
+        return _EXIT_REFUSED
+    finally:
+        zygote_end.close()
+        _remove_groups(settings, options.slots)
+    return 0
+
+
+def _parse() -> _Options:
+    parser = argparse.ArgumentParser(prog="sandbox_server.worker", description=__doc__)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--socket", type=Path, help="listen here for the gateway")
+    where.add_argument("--socket-fd", type=int, help="descriptor of a connection to the gateway")
+    parser.add_argument("--language-dir", type=Path, required=True)
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--require-isolation", choices=sorted(isolation.LEVELS), default="standard")
+    return _Options(**vars(parser.parse_args()))
+
+
+def _connect(options: _Options) -> socket.socket:
+    if options.socket_fd is not None:
+        return socket.socket(fileno=options.socket_fd)
+    path = str(options.socket)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        os.chmod(path, 0o660)
+        listener.listen(1)
+        connection, _ = listener.accept()
+    os.unlink(path)
+    return connection
+
+
+def _settings(language: Language) -> zygote.Settings:
+    missing: dict[str, str] = {}
+    seccomp_program = None
+    try:
+        seccomp_program = compile_filter()
+    except RefusedError as e:
+        missing["seccomp"] = f"{e}; install pyseccomp (PyPI) or python3-seccomp, and libseccomp2"
+    try:
+        if linux.landlock_abi() < linux.LANDLOCK_ABI_WITH_SCOPES:
+            missing["landlock"] = "the kernel's Landlock cannot scope signals: needs Linux 6.12"
+    except OSError as e:
+        missing["landlock"] = f"{e}; needs Linux 6.12 with Landlock among its security modules"
+    separate_users = os.geteuid() == 0 and _may_map_users()
+    if not separate_users:
+        missing["separate_users"] = "only root may map a second user; run the worker as root"
+    try:
+        hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable = cgroups.find_hierarchy()
+    except cgroups.CgroupUnavailable as e:
+        hierarchy = e
+    confinement = Confinement(seccomp_program, None, separate_users, base_address_space_bytes=0)
+    return zygote.Settings(
+        language=language,
+        harness=_load_harness(language),
+        jail=JailSettings(confinement, missing, language.default_limits.file_bytes),
+        hierarchy=hierarchy,
+        group_name=f"plum-{os.getpid()}",
+    )
+
+
+def _may_map_users() -> bool:
+    cap_setgid, cap_setuid = 1 << 6, 1 << 7
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("CapEff:"):
+            effective = int(line.split()[1], 16)
+            return effective & (cap_setgid | cap_setuid) == cap_setgid | cap_setuid
+    return False
+
+
+def _load_harness(language: Language) -> ModuleType:
+    sys.path.insert(0, str(language.folder))
+    try:
+        return importlib.import_module(language.harness)
+    except ImportError as e:
+        raise RefusedError(f"harness of {language.name}: {e}") from e
+    finally:
+        sys.path.remove(str(language.folder))
+
+
+def _fork_zygote(settings: zygote.Settings, gateway: socket.socket) -> socket.socket:
+    ours, theirs = messages.pair()
+    if os.fork() == 0:
+        status = 1
+        try:
+            # A signal from a terminal is for the main process, which closes the connections.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            gateway.close()
+            ours.close()
+            settings.harness.warm()
+            gc.collect()
+            gc.freeze()
+            zygote.serve(theirs, settings)
+            status = 0
+        finally:
+            os._exit(status)
+    theirs.close()
+    return ours
+
+
+def _remove_groups(settings: zygote.Settings, slots: int) -> None:
+    if isinstance(settings.hierarchy, cgroups.Hierarchy):
+        names = [f"{settings.group_name}-{number}" for number in range(slots)]
+        cgroups.remove_leftovers(settings.hierarchy, names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

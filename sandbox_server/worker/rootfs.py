@@ -1,0 +1,113 @@
+"""The jail's file system: the toolchain read-only, a few devices, and two private tmpfs.
+
+Built with detached mounts (open_tree, move_mount), so that it does not matter
+where the toolchain lives, be it below the folder that the new root is mounted on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sandbox_server.worker import linux
+
+SCRATCH = "/tmp"
+SHARED_MEMORY = "/dev/shm"
+
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_SYSTEM_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
+_SYSTEM_FILES = ("/etc/ld.so.cache",)
+_ETC = {
+    "passwd": "root:x:0:0:root:/:/bin/false\nrunner:x:1000:1000:runner:/tmp:/bin/false\n",
+    "group": "root:x:0:\nrunner:x:1000:\n",
+    "hosts": "127.0.0.1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+_STAGING = ("/tmp", "/mnt", "/run")
+
+
+def toolchain_folders() -> list[str]:
+    """The folders that a Python of this installation needs, without double entries."""
+    wanted = [*_SYSTEM_FOLDERS, "/lib", "/lib64"]
+    for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
+        # Below /usr only the libraries are needed; any other prefix is the interpreter's own.
+        if prefix != "/usr":
+            wanted.append(os.path.realpath(prefix))
+    folders: list[str] = []
+    for folder in sorted(set(wanted)):
+        nested = any(folder.startswith(f"{other}/") for other in folders)
+        if os.path.isdir(folder) and not nested:
+            folders.append(folder)
+    return folders
+
+
+def build(folders: Sequence[str]) -> None:
+    """Makes a new root of `folders` and changes this process's mount namespace to it.
+
+    The process must be alone in its mount namespace and may mount there.
+
+    Raises:
+        OSError: the kernel refused; names the call.
+    """
+    linux.mount("none", "/", "none", linux.MS_REC | linux.MS_PRIVATE)
+    links = {f: os.readlink(f) for f in folders if os.path.islink(f)}
+    trees = {f: linux.open_tree(f) for f in folders if f not in links}
+    files = {f: linux.open_tree(f) for f in _SYSTEM_FILES if os.path.exists(f)}
+    devices = {f"/dev/{d}": linux.open_tree(f"/dev/{d}") for d in _DEVICES}
+    for tree in (*trees.values(), *files.values()):
+        linux.make_tree_read_only(tree)
+    for tree in devices.values():
+        linux.make_tree_read_only(tree, devices=True)
+    root = next(folder for folder in _STAGING if os.path.isdir(folder))
+    flags = linux.MS_NOSUID | linux.MS_NODEV
+    linux.mount("root", root, "tmpfs", flags, "size=1m,nr_inodes=1k,mode=755")
+    for path, tree in (files | devices).items():
+        target = Path(root + path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+        linux.move_mount(tree, str(target))
+        os.close(tree)
+    for path, tree in trees.items():
+        os.makedirs(root + path, exist_ok=True)
+        linux.move_mount(tree, root + path)
+        os.close(tree)
+    for path, destination in links.items():
+        os.makedirs(os.path.dirname(root + path), exist_ok=True)
+        os.symlink(destination, root + path)
+    os.makedirs(f"{root}/etc", exist_ok=True)
+    for name, text in _ETC.items():
+        Path(f"{root}/etc/{name}").write_text(text, encoding="ascii")
+    for folder in (SCRATCH, SHARED_MEMORY):
+        os.makedirs(root + folder, exist_ok=True)
+    _enter(root)
+
+
+def _enter(root: str) -> None:
+    os.chdir(root)
+    linux.pivot_root(".", ".")
+    # The old root now lies over the new one; taking it off leaves nothing of the host.
+    linux.umount(".", linux.MNT_DETACH)
+    os.chdir("/")
+    linux.make_mount_read_only("/")
+
+
+def mount_private(file_bytes: int) -> None:
+    """Puts fresh, empty tmpfs of `file_bytes` each on the scratch folder and on /dev/shm."""
+    flags = linux.MS_NOSUID | linux.MS_NODEV
+    options = f"size={file_bytes},nr_inodes=16k,mode=1777"
+    linux.mount("scratch", SCRATCH, "tmpfs", flags, options)
+    linux.mount("shm", SHARED_MEMORY, "tmpfs", flags | linux.MS_NOEXEC, options)
+
+
+def unmount_private() -> None:
+    """Takes both away, with all that is in them."""
+    linux.umount(SCRATCH, linux.MNT_DETACH)
+    linux.umount(SHARED_MEMORY, linux.MNT_DETACH)
+
+
+def private_bytes() -> int:
+    """Bytes in both."""
+    usage = [os.statvfs(folder) for folder in (SCRATCH, SHARED_MEMORY)]
+    return sum((u.f_blocks - u.f_bfree) * u.f_frsize for u in usage)

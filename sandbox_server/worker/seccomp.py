@@ -1,0 +1,77 @@
+"""Turns the allow-list in seccomp.json into a filter that a process can be put under.
+
+The filter is compiled once, by libseccomp, and loaded as bytes into each jailed process.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sandbox_server.worker.errors import RefusedError
+
+RULES = Path(__file__).with_name("seccomp.json")
+
+
+def load_binding() -> ModuleType:
+    """A Python binding of libseccomp: Debian's `seccomp` or PyPI's `pyseccomp`.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    problems = []
+    for name in ("seccomp", "pyseccomp"):
+        try:
+            return importlib.import_module(name)
+        except (ImportError, OSError, RuntimeError) as e:
+            problems.append(f"{name}: {e}")
+    raise RefusedError("no binding of libseccomp: " + "; ".join(problems))
+
+
+def compile_filter(groups: Collection[str] = ()) -> bytes:
+    """The filter with the rules that belong to no group and those of `groups`.
+
+    Returns: an array of struct sock_filter, 8 bytes each.
+
+    Raises:
+        RefusedError: libseccomp is missing, or refuses the rules.
+    """
+    binding = load_binding()
+    data = json.loads(RULES.read_text(encoding="utf-8"))
+    try:
+        rules = binding.SyscallFilter(binding.ERRNO(getattr(errno, data["default"])))
+        for rule in data["rules"]:
+            if rule.get("group", None) in (None, *groups):
+                _add(binding, rules, rule)
+        with tempfile.TemporaryFile() as file:
+            rules.export_bpf(file)
+            file.seek(0)
+            return file.read()
+    except (OSError, ValueError, KeyError) as e:
+        raise RefusedError(f"{RULES.name}: {type(e).__name__}: {e}") from e
+
+
+def _add(binding: ModuleType, rules: Any, rule: dict[str, Any]) -> None:
+    if "allow" in rule:
+        names, action = rule["allow"], binding.ALLOW
+    else:
+        names, action = rule["deny"], binding.ERRNO(getattr(errno, rule["errno"]))
+    conditions = [_condition(binding, c) for c in rule.get("when", ())]
+    for name in names:
+        # Not every architecture has every call (no `open` on arm64): nothing to allow there.
+        if binding.resolve_syscall(binding.system_arch(), name) >= 0:
+            rules.add_rule(action, name, *conditions)
+
+
+def _condition(binding: ModuleType, condition: dict[str, Any]) -> Any:
+    value = int(str(condition["equals"]), 0)
+    if "mask" in condition:
+        mask = int(condition["mask"], 0)
+        return binding.Arg(condition["argument"], binding.MASKED_EQ, mask, value)
+    return binding.Arg(condition["argument"], binding.EQ, value)

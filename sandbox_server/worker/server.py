@@ -1,0 +1,158 @@
+"""The worker's main process: one connection to the gateway, one to each slot's supervisor.
+
+It routes frames and replaces slots that die. Nothing is ever forked from it
+once it has read a frame, so it may hold suites and candidates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sandbox_server.worker import isolation, messages, protocol
+from sandbox_server.worker.errors import RefusedError
+from sandbox_server.worker.isolation import Layer
+from sandbox_server.worker.language import Language
+
+#: A slot that dies this often in a row without an execution in between is given up.
+_MAX_FRUITLESS_STARTS = 5
+
+
+@dataclass
+class _Slot:
+    number: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    layers: list[Layer]
+
+
+class Server:
+    """Serves `gateway` until it closes the connection."""
+
+    def __init__(
+        self, gateway: socket.socket, zygote: socket.socket, language: Language, slots: int
+    ) -> None:
+        self._gateway = gateway
+        self._zygote = zygote
+        self._language = language
+        self._count = slots
+        self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
+        self._busy: dict[int, _Slot] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, require_isolation: str) -> None:
+        """Brings the slots up, says ready or refused, and serves.
+
+        Raises:
+            RefusedError: it may not serve; the gateway has been told.
+            ProtocolError: the gateway sent what is not a frame.
+        """
+        reader, self._writer = await asyncio.open_connection(sock=self._gateway)
+        try:
+            slots = [await self._start_slot(number) for number in range(self._count)]
+            isolation.require(require_isolation, slots[0].layers)
+            for slot in slots:
+                await self._self_check(slot)
+                self._idle.put_nowait(slot)
+        except (RefusedError, OSError) as e:
+            await self._send({"op": "refused", "reason": str(e)})
+            raise RefusedError(str(e)) from e
+        await self._send(
+            {
+                "op": "ready",
+                "language": self._language.name,
+                "version": sys.version.split()[0],
+                "slots": self._count,
+                "default_limits": asdict(self._language.default_limits),
+                "isolation": [layer.to_message() for layer in slots[0].layers],
+            }
+        )
+        while (message := await _read(reader)) is not None:
+            await self._take(message)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self._writer.write(protocol.encode(message))
+        await self._writer.drain()
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        if message["op"] == "cancel":
+            slot = self._busy.get(message["seq"])
+            if slot is not None:
+                slot.writer.write(protocol.encode(message))
+            return
+        task = asyncio.create_task(self._run(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, message: dict[str, Any]) -> None:
+        slot = await self._idle.get()
+        seq = message["seq"]
+        self._busy[seq] = slot
+        answer = await self._ask(slot, message)
+        del self._busy[seq]
+        if answer is None:
+            answer = {"op": "failed", "seq": seq, "message": "the slot died"}
+            await self._send(answer)
+            await self._replace(slot.number)
+            return
+        self._idle.put_nowait(slot)
+        await self._send(answer)
+
+    async def _ask(self, slot: _Slot, message: dict[str, Any]) -> dict[str, Any] | None:
+        """The slot's answer, or None where it died."""
+        try:
+            slot.writer.write(protocol.encode(message))
+            await slot.writer.drain()
+            return await _read(slot.reader)
+        except (OSError, protocol.ProtocolError):
+            return None
+
+    async def _replace(self, number: int) -> None:
+        for attempt in range(_MAX_FRUITLESS_STARTS):
+            try:
+                slot = await self._start_slot(number)
+                await self._self_check(slot)
+            except (RefusedError, OSError) as e:
+                print(f"slot {number} did not come back: {e}", file=sys.stderr, flush=True)
+                await asyncio.sleep(0.1 * 2**attempt)
+            else:
+                self._idle.put_nowait(slot)
+                return
+        # One slot less would be a worker that lies about its slots: end, and be replaced whole.
+        self._writer.close()
+
+    async def _start_slot(self, number: int) -> _Slot:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            messages.send(self._zygote, {"slot": number}, [theirs.fileno()])
+        reader, writer = await asyncio.open_connection(sock=ours)
+        hello = await _read(reader)
+        if hello is None:
+            raise RefusedError(f"slot {number} died while it was built")
+        if hello["error"] is not None:
+            raise RefusedError(hello["error"])
+        return _Slot(number, reader, writer, [Layer(**layer) for layer in hello["layers"]])
+
+    async def _self_check(self, slot: _Slot) -> None:
+        limits = asdict(self._language.default_limits)
+        for check in self._language.self_checks:
+            message = {"op": "execute", "seq": 0, "solution": check.solution, "test": check.test}
+            answer = await self._ask(slot, {**message, "limits": limits})
+            verdict = answer["result"]["verdict"] if answer and "result" in answer else answer
+            if verdict != check.verdict:
+                raise RefusedError(
+                    f"self-check of {self._language.name}: {check.test.strip()!r} gave {verdict},"
+                    f" expected {check.verdict}"
+                )
+
+
+async def _read(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    try:
+        head = await reader.readexactly(struct.calcsize(">I"))
+        return protocol.decode(await reader.readexactly(protocol.frame_length(head)))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None

@@ -1,0 +1,268 @@
+"""One slot's supervisor: takes executions from the worker, has the harness judge them in the jail.
+
+It lives outside the jail and holds suites and candidates; no process that runs
+candidate code is ever forked from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import ModuleType
+from typing import Any
+
+from sandbox_server.worker import messages, protocol
+from sandbox_server.worker.cgroups import SlotCgroup
+from sandbox_server.worker.confine import OWN_PROCESSES
+from sandbox_server.worker.errors import Cancelled, JailError
+from sandbox_server.worker.jail_contract import Exit, Role, StageFacts, Task
+from sandbox_server.worker.language import Language
+from sandbox_server.worker.protocol import Limits, Usage
+from sandbox_server.worker.rootfs import SCRATCH
+from sandbox_server.worker.stage import Captured, Meter, Watch
+
+
+class SlotJail:
+    """The jail of one execution, as `jail_contract.Jail` describes it."""
+
+    scratch = SCRATCH
+
+    def __init__(self, slot: Supervisor, limits: Limits) -> None:
+        self._slot = slot
+        self._limits = limits
+        self._handed_over: list[int] = []
+        self.stdout = Captured()
+        self.stderr = Captured()
+        self._usage = Usage(0.0, 0.0, 0)
+
+    def hand_over(self, data: bytes) -> int:
+        """See `jail_contract.Jail`."""
+        fd = os.memfd_create("handed-over", os.MFD_CLOEXEC)
+        self._handed_over.append(fd)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
+
+    def usage(self) -> Usage:
+        """See `jail_contract.Jail`."""
+        return self._usage
+
+    def close(self) -> None:
+        """Closes what was handed over."""
+        while self._handed_over:
+            os.close(self._handed_over.pop())
+
+    def run_stage(
+        self,
+        roles: Sequence[Role],
+        report_fd: int | None = None,
+        close_after_fork: Sequence[int] = (),
+    ) -> StageFacts:
+        """See `jail_contract.Jail`."""
+        self.stdout, self.stderr = Captured(), Captured()
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        try:
+            meter = self._slot.ready(self._limits)
+            try:
+                self._slot.begin(roles, (out_write, err_write), self._limits)
+            finally:
+                for fd in (out_write, err_write, *close_after_fork):
+                    os.close(fd)
+            streams = {out_read: self.stdout, err_read: self.stderr}
+            watch = Watch(self._limits, meter, streams, report_fd)
+            ended = self._slot.watch(watch)
+        finally:
+            os.close(out_read)
+            os.close(err_read)
+        self._usage = _usage(meter, watch, ended)
+        exits = {name: Exit(**exit_) for name, exit_ in ended["exits"].items()}
+        limit = watch.limit
+        if limit is None and any(e.signal == signal.SIGXCPU for e in exits.values()):
+            limit = "cpu"
+        return StageFacts(exits, limit, bytes(watch.report) if watch.report else None)
+
+
+def _usage(meter: Meter, watch: Watch, ended: dict[str, Any]) -> Usage:
+    if meter.cgroup is not None:
+        cpu_time_s = meter.cgroup.cpu_time_s() - meter.cpu_at_start_s
+        memory = meter.cgroup.peak_memory_bytes()
+    else:
+        cpu_time_s = ended["cpu_time_s"]
+        memory = max(meter.peak_bytes, ended["peak_process_bytes"]) + ended["file_bytes"]
+    return Usage(cpu_time_s, watch.wall_time_s, memory)
+
+
+class _Unbuffered:
+    """Reads a socket without reading ahead, so that polling it sees every message."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def read(self, size: int, /) -> bytes:
+        """Exactly `size` bytes; fewer only at the end of the stream."""
+        parts = []
+        while size:
+            part = self._sock.recv(min(size, 1 << 20), socket.MSG_WAITALL)
+            if not part:
+                break
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+class Supervisor:
+    """Serves one slot until the worker is gone or the jail is lost."""
+
+    def __init__(
+        self,
+        worker: socket.socket,
+        init: socket.socket,
+        init_pid: int,
+        *,
+        cgroup: SlotCgroup | None,
+        language: Language,
+        harness: ModuleType,
+    ) -> None:
+        self._worker = worker
+        self._requests = _Unbuffered(worker)
+        self._init = init
+        self._init_pid = init_pid
+        self._cgroup = cgroup
+        self._language = language
+        self._harness = harness
+        self._clean = False
+        self._cancelled = False
+
+    def serve(self) -> None:
+        """One request after the other; returns when the worker closes the connection.
+
+        Raises:
+            JailError: the jail is lost, and with it this slot. The request was answered.
+        """
+        while (request := protocol.read(self._requests)) is not None:
+            if request["op"] == "cancel":
+                continue  # it crossed the answer on its way
+            try:
+                answer = self._answer(request)
+            except Cancelled as e:
+                answer = {"op": "failed", "message": str(e)}
+            except (JailError, OSError) as e:
+                self._reply(request, {"op": "failed", "message": str(e)})
+                raise JailError(str(e)) from e
+            self._reply(request, answer)
+
+    def _reply(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        self._worker.sendall(protocol.encode({**answer, "seq": request["seq"]}))
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._cancelled = False
+        if request["op"] == "check":
+            jail = SlotJail(self, self._language.check_limits)
+            with contextlib.closing(jail):
+                return {
+                    "op": "checked",
+                    "results": self._harness.check(request["candidates"], jail),
+                }
+        limits = Limits(**request["limits"])
+        jail = SlotJail(self, limits)
+        with contextlib.closing(jail):
+            judged = self._harness.execute(Task(request["solution"], request["test"], limits), jail)
+        result = {
+            **judged,
+            "usage": asdict(jail.usage()),
+            "stdout": jail.stdout.kept.decode("utf-8", "surrogateescape"),
+            "stderr": jail.stderr.kept.decode("utf-8", "surrogateescape"),
+            "stdout_bytes": jail.stdout.total_bytes,
+            "stderr_bytes": jail.stderr.total_bytes,
+        }
+        return {"op": "result", "result": result}
+
+    def ready(self, limits: Limits) -> Meter:
+        """Waits until the jail is wiped, sets the limits of the next stage and starts its meter.
+
+        Raises:
+            JailError: the jail is gone.
+        """
+        while not self._clean:
+            self._read_init(expect="clean")
+        if self._cgroup is not None:
+            self._cgroup.set_limits(limits.memory_bytes, limits.processes + OWN_PROCESSES)
+        return Meter(self._init_pid, self._cgroup)
+
+    def begin(self, roles: Sequence[Role], output: tuple[int, int], limits: Limits) -> None:
+        """Tells the jail's first process to fork `roles`."""
+        fds = list(output)
+        described = []
+        for role in roles:
+            described.append(
+                {
+                    "name": role.name,
+                    "entry": role.entry,
+                    "untrusted": role.untrusted,
+                    "fds": list(range(len(fds), len(fds) + len(role.fds))),
+                }
+            )
+            fds.extend(role.fds)
+        kernel_limits = {
+            "cpu_time_s": limits.cpu_time_s,
+            "memory_bytes": limits.memory_bytes,
+            "processes": limits.processes,
+            # Full temporary folders must leave room for the processes in the same memory.
+            "file_bytes": min(limits.file_bytes, limits.memory_bytes // 4),
+            "open_files": limits.open_files,
+        }
+        self._clean = False
+        try:
+            messages.send(
+                self._init, {"op": "stage", "roles": described, "limits": kernel_limits}, fds
+            )
+        except OSError as e:
+            raise JailError(f"the jail's first process is gone: {e}") from e
+
+    def watch(self, watch: Watch) -> dict[str, Any]:
+        """Waits for the end of the stage and says how it ended.
+
+        Raises:
+            Cancelled: the gateway took the execution back.
+            JailError: the jail is gone.
+        """
+        try:
+            ended = watch.run(
+                self._init.fileno(),
+                lambda: self._read_init(expect="ended"),
+                lambda: messages.send(self._init, {"op": "stop"}),
+                self._worker.fileno(),
+                self._gateway_cancels,
+            )
+        except JailError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._init_pid, signal.SIGKILL)
+            raise
+        if self._cancelled:
+            raise Cancelled("cancelled")
+        return ended
+
+    def _read_init(self, expect: str) -> dict[str, Any]:
+        received = messages.receive(self._init)
+        if received is None:
+            raise JailError("the jail's first process is gone")
+        message, _ = received
+        if message["op"] != expect:
+            raise JailError(f"the jail's first process said {message!r:.200}, not {expect!r}")
+        if expect == "clean":
+            self._clean = True
+        return message
+
+    def _gateway_cancels(self) -> bool:
+        request = protocol.read(self._requests)
+        # Nothing but a cancel is sent to a busy slot; the end of the stream means the same.
+        if request is None or request["op"] == "cancel":
+            self._cancelled = True
+        return self._cancelled

@@ -1,0 +1,133 @@
+"""Forks the processes of slots, from a warm interpreter that has never seen an execution.
+
+Theory of operation. The worker's main process reads what the gateway sends, so
+nothing may be forked from it. Before it opens its mouth it forks the zygote,
+which loads the harness and then does one thing: for each slot asked of it, it
+forks a supervisor (outside the jail) and a jail's first process, connects the
+two, and hands the worker's end of a socket to the supervisor. Each end of each
+socket is held by one process only, so the death of any of them is seen by its
+neighbours, and they end too:
+
+    worker ── supervisor ── init (pid 1 of the jail) ── candidate, judge
+       └───── zygote
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import NoReturn
+
+from sandbox_server.worker import cgroups, linux, messages, protocol
+from sandbox_server.worker.build import JailSettings, build_jail, jail_came_up
+from sandbox_server.worker.errors import JailError
+from sandbox_server.worker.isolation import Layer
+from sandbox_server.worker.language import Language
+from sandbox_server.worker.supervisor import Supervisor
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every slot of this worker has in common."""
+
+    language: Language
+    harness: ModuleType
+    jail: JailSettings
+    hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable
+    #: Prefix of the names of this worker's control groups.
+    group_name: str
+
+
+def serve(requests: socket.socket, settings: Settings) -> None:
+    """Forks slots until the worker is gone."""
+    # The dead are reaped by the kernel; who cares for a slot notices by its socket.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    linux.set_child_subreaper()
+    while (received := messages.receive(requests)) is not None:
+        message, (worker_fd,) = received
+        with socket.socket(fileno=worker_fd) as worker:
+            _make_slot(worker, message["slot"], settings, requests)
+
+
+def _make_slot(
+    worker: socket.socket, slot: int, settings: Settings, requests: socket.socket
+) -> None:
+    supervisor_end, init_end = messages.pair()
+    with supervisor_end, init_end:
+        if os.fork() == 0:
+            _in_child(
+                requests, init_end, lambda: _supervise(worker, supervisor_end, slot, settings)
+            )
+        if os.fork() == 0:
+            _in_child(
+                requests, supervisor_end, lambda: _build(worker, init_end, slot, settings.jail)
+            )
+
+
+def _in_child(
+    requests: socket.socket, others_end: socket.socket, main: Callable[[], None]
+) -> NoReturn:
+    status = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        requests.close()
+        others_end.close()
+        main()
+        status = 0
+    except ConnectionError:
+        status = 0  # the neighbour went first: the worker is ending
+    except (JailError, OSError) as e:
+        print(f"slot: {e}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(status)
+
+
+def _build(
+    worker: socket.socket, control: socket.socket, slot: int, settings: JailSettings
+) -> None:
+    worker.close()
+    build_jail(control, slot, settings)
+
+
+def _supervise(worker: socket.socket, init: socket.socket, slot: int, settings: Settings) -> None:
+    """The supervisor's whole life; the worker hears first how the jail came up."""
+    pid, error, layers = jail_came_up(init)
+    group, group_layers = _make_group(settings, slot, pid)
+    hello = {
+        "op": "slot",
+        "error": error,
+        "layers": [layer.to_message() for layer in (*layers, *group_layers)],
+    }
+    worker.sendall(protocol.encode(hello))
+    if error is None:
+        supervisor = Supervisor(
+            worker,
+            init,
+            pid,
+            cgroup=group,
+            language=settings.language,
+            harness=settings.harness,
+        )
+        supervisor.serve()
+
+
+def _make_group(
+    settings: Settings, slot: int, pid: int
+) -> tuple[cgroups.SlotCgroup | None, list[Layer]]:
+    names = ("memory_cgroup", "pids_cgroup", "cpu_cgroup")
+    try:
+        if isinstance(settings.hierarchy, cgroups.CgroupUnavailable):
+            raise settings.hierarchy
+        group = cgroups.SlotCgroup.create(settings.hierarchy, f"{settings.group_name}-{slot}")
+        if pid:
+            group.add(pid)
+    except (cgroups.CgroupUnavailable, OSError) as e:
+        detail = f"{e}; rlimits and sampling stand in"
+        return None, [Layer(name, False, detail) for name in names]
+    detail = f"cgroup v{settings.hierarchy.version}, all processes of a jail together"
+    return group, [Layer(name, True, detail) for name in names]
