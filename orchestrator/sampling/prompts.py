@@ -1,0 +1,95 @@
+"""From a problem to the prompt that a policy sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.errors import PlumError
+from orchestrator.problem import Problem
+
+Render = Callable[[Problem], str]
+
+
+def user_message(problem: Problem) -> str:
+    """What a user would write to ask for a solution of `problem`."""
+    if problem.start_code is None:
+        return problem.instruction
+    code = problem.start_code.rstrip("\n")
+    if problem.start_code == problem.instruction:
+        return (
+            f"Complete this {problem.language} code. Answer with the whole of it, completed, "
+            f"in one fenced code block.\n\n```{problem.language}\n{code}\n```"
+        )
+    return f"{problem.instruction}\n\nStart from this code:\n\n```{problem.language}\n{code}\n```"
+
+
+def plain_prompt(problem: Problem) -> str:
+    """A prompt for a base model, which goes on where the text ends."""
+    if problem.start_code is None:
+        return problem.instruction.rstrip("\n") + "\n"
+    if problem.start_code == problem.instruction:
+        return problem.start_code
+    return f"{problem.instruction.rstrip()}\n\n{problem.start_code}"
+
+
+def chat_prompt(model: str) -> Render:
+    """Renders problems with the chat template of the tokenizer of `model`, ready to be answered.
+
+    Raises:
+        PlumError: there is no tokenizer, or it has no chat template.
+    """
+    tokenizer = load_tokenizer(model)
+    if not tokenizer.chat_template:
+        raise PlumError(
+            f"the tokenizer of {model!r} has no chat template; use prompt_style = 'plain'"
+        )
+
+    def render(problem: Problem) -> str:
+        messages = [{"role": "user", "content": user_message(problem)}]
+        return str(
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        )
+
+    return render
+
+
+def renderer(backend: str, prompt_style: str, model: str) -> Render:
+    """How problems are rendered for a back end and a prompt style ("chat" or "plain").
+
+    An OpenAI-compatible chat endpoint applies its model's template itself: it is sent the
+    bare user message.
+
+    Raises:
+        PlumError: as for `chat_prompt`.
+    """
+    if prompt_style == "plain":
+        return plain_prompt
+    return user_message if backend == "openai" else chat_prompt(model)
+
+
+def load_tokenizer(model: str) -> Any:
+    """The tokenizer of a model folder or hub name.
+
+    Raises:
+        PlumError: transformers is missing, or there is no such tokenizer.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as e:
+        raise PlumError(
+            f"{e.name} is not installed: pip install 'plum-code[train]' brings it"
+        ) from e
+    try:
+        return AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as e:
+        raise PlumError(f"cannot load the tokenizer of {model!r}: {_first_line(e)}") from e
+
+
+def adds_special_tokens(tokenizer: Any, prompt: str) -> bool:
+    """Whether tokenizing `prompt` is to add a BOS: not where a template has written one already."""
+    return not (tokenizer.bos_token and prompt.startswith(tokenizer.bos_token))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
