@@ -1,0 +1,285 @@
+"""The `plum-sandbox` command: options in, one line per result out; no logic of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sandbox_server.errors import GatewayError, StartupError
+from sandbox_server.evidence import Ready
+from sandbox_server.languages import choose_languages, known_languages
+from sandbox_server.launcher import Launcher
+from sandbox_server.process_launcher import ProcessLauncher
+from sandbox_server.server import Server, Settings, Tls
+from sandbox_server.serving import probe, serve_until_stopped
+
+_DEFAULT_ADDRESS = "127.0.0.1:50061"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class _Names(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them."""
+
+    name = "a,b,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(name.strip() for name in str(value).split(",") if name.strip())
+
+
+_launcher_option = click.option(
+    "--launcher",
+    type=click.Choice(["process"]),
+    default="process",
+    show_default=True,
+    help="How workers are started. process: children of this server; needs no set-up.",
+)
+_languages_option = click.option(
+    "--languages",
+    type=_Names(),
+    default="python",
+    show_default=True,
+    help="Languages to serve, with commas between them.",
+)
+_slots_option = click.option(
+    "--slots",
+    type=click.IntRange(1, 4096),
+    default=_cores,
+    show_default="cores",
+    help="Executions at one time.",
+)
+_isolation_option = click.option(
+    "--require-isolation",
+    metavar="LEVEL",
+    default=None,
+    help="Refuse to start where less isolation than this can be had.  [default: the worker's]",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+@click.group(
+    context_settings={"auto_envvar_prefix": "PLUM_SANDBOX", "help_option_names": ["-h", "--help"]}
+)
+@click.version_option(version("plum-code"), prog_name="plum-sandbox")
+def plum_sandbox() -> None:
+    """Runs untrusted code against test suites, over gRPC.
+
+    Every option can also be set in the environment: PLUM_SANDBOX_<COMMAND>_<OPTION>,
+    for example PLUM_SANDBOX_SERVE_SLOTS=8.
+
+    \b
+    Exit codes of every command:
+      0  done, or stopped as asked by SIGTERM or SIGINT
+      1  cannot start; the reason is on standard error
+      2  a bad option
+    """
+
+
+@plum_sandbox.command()
+@click.option(
+    "--listen",
+    multiple=True,
+    default=[_DEFAULT_ADDRESS],
+    show_default=True,
+    metavar="ADDRESS",
+    help="host:port (port 0: any free one) or unix:/path. May be given several times.",
+)
+@_launcher_option
+@_languages_option
+@_slots_option
+@click.option(
+    "--queue",
+    type=click.IntRange(1, 1_000_000),
+    default=1024,
+    show_default=True,
+    help="Executions that may wait for a slot; RESOURCE_EXHAUSTED past it.",
+)
+@_isolation_option
+@click.option(
+    "--max-connection-age",
+    type=click.FloatRange(1.0, 1e6),
+    default=None,
+    metavar="SECONDS",
+    help="Ask clients to reconnect after this long, so that new replicas get traffic.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0.0, 3600.0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long running executions may take to finish after SIGTERM.",
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain, PEM.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key, PEM.")
+@click.option(
+    "--tls-client-ca",
+    type=click.Path(path_type=Path),
+    help="Demand client certificates signed by this authority, PEM.",
+)
+@click.option(
+    "--auth-token-file",
+    type=click.Path(path_type=Path),
+    help="Demand the bearer token in this file from every caller.",
+)
+@click.option(
+    "--metrics-port", type=click.IntRange(1, 65535), help="Serve Prometheus metrics on this port."
+)
+@click.option(
+    "--stop-at-eof",
+    is_flag=True,
+    help="Stop at once when standard input ends: never outlive the program that started this.",
+)
+@_json_option
+def serve(
+    *,
+    listen: tuple[str, ...],
+    launcher: str,
+    languages: tuple[str, ...],
+    slots: int,
+    queue: int,
+    require_isolation: str | None,
+    max_connection_age: float | None,
+    grace: float,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
+    auth_token_file: Path | None,
+    metrics_port: int | None,
+    stop_at_eof: bool,
+    as_json: bool,
+) -> None:
+    """Serves until SIGTERM or SIGINT; a second signal stops at once.
+
+    Says on standard output when it is ready and where it listens.
+
+    \b
+    Examples:
+      plum-sandbox serve
+      plum-sandbox serve --listen 0.0.0.0:50061 --slots 8 --max-connection-age 300
+      plum-sandbox serve --listen unix:/run/plum/sandbox.sock --json
+    """
+    settings = Settings(
+        listen=listen,
+        slots=slots,
+        queue=queue,
+        max_connection_age_s=max_connection_age,
+        tls=_tls(tls_cert, tls_key, tls_client_ca),
+        auth_token_file=auth_token_file,
+        metrics_port=metrics_port,
+    )
+    chosen = choose_languages(languages)
+    starter = _launcher(launcher, slots, require_isolation)
+
+    def ready(addresses: list[str]) -> None:
+        if as_json:
+            click.echo(json.dumps({"listening": addresses, "languages": list(languages)}))
+        else:
+            click.echo(f"plum-sandbox serves {', '.join(languages)} on {', '.join(addresses)}")
+
+    asyncio.run(
+        serve_until_stopped(
+            lambda: Server(settings, chosen, starter),
+            grace_s=grace,
+            stop_at_eof=stop_at_eof,
+            on_ready=ready,
+        )
+    )
+
+
+@plum_sandbox.command()
+@_launcher_option
+@_languages_option
+@_isolation_option
+@_json_option
+def selfcheck(
+    launcher: str, languages: tuple[str, ...], require_isolation: str | None, as_json: bool
+) -> None:
+    """Starts each language's worker and shows how well it is isolated here.
+
+    \b
+    Examples:
+      plum-sandbox selfcheck
+      plum-sandbox selfcheck --languages python --json
+    """
+    starter = _launcher(launcher, 1, require_isolation)
+    reports = asyncio.run(probe(starter, choose_languages(languages)))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(report) for report in reports]))
+        return
+    for report in reports:
+        click.echo(_table(report))
+
+
+@plum_sandbox.command("languages")
+@_json_option
+def list_languages(as_json: bool) -> None:
+    """Lists the languages that can be served.
+
+    \b
+    Examples:
+      plum-sandbox languages
+      plum-sandbox languages --json
+    """
+    names = [language.name for language in known_languages()]
+    click.echo(json.dumps(names) if as_json else "\n".join(names))
+
+
+def _launcher(name: str, slots: int, require_isolation: str | None) -> Launcher:
+    if name == "process":
+        return ProcessLauncher(slots, require_isolation)
+    raise StartupError(f"unknown launcher {name!r}")
+
+
+def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
+    if certificate is None and key is None and client_ca is None:
+        return None
+    if certificate is None or key is None:
+        raise click.UsageError("TLS needs both --tls-cert and --tls-key")
+    return Tls(certificate, key, client_ca)
+
+
+def _table(report: Ready) -> str:
+    width = max((len(layer.name) for layer in report.isolation), default=0)
+    lines = [f"{report.language} ({report.version})"]
+    for layer in report.isolation:
+        state = "in force" if layer.in_force else "MISSING "
+        lines.append(f"  {layer.name:<{width}}  {state}  {layer.detail}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Entry point of the `plum-sandbox` program."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s"
+    )
+    try:
+        code = plum_sandbox.main(standalone_mode=False)
+    except click.ClickException as e:
+        e.show()
+        code = e.exit_code
+    except GatewayError as e:
+        print(f"plum-sandbox: {e}", file=sys.stderr)
+        code = 1
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

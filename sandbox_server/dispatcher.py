@@ -1,0 +1,256 @@
+"""Admission and dispatch: a bounded queue, fair between clients, in front of the slots.
+
+Jobs wait in lanes, one per language and client; each language's lanes take turns,
+and so do the languages. Waiting counts against nobody's limits. Everything here
+runs on the event loop's thread and nothing of it awaits but `admit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from grpc import StatusCode
+
+from sandbox_server.errors import RequestError, not_served, unavailable
+from sandbox_server.evidence import Checked, Result
+from sandbox_server.link import Answer, Failed, Lost, WorkerLink
+from sandbox_server.metrics import Metrics
+from sandbox_server.worker.protocol import ProtocolError
+
+#: Times a job is carried out again after its worker was lost or failed it.
+_MORE_TRIES = 2
+#: Sources that may wait in the queue, all jobs together; one job more than fits is let in
+#: when the queue is empty.
+_QUEUE_BYTES = 256 << 20
+_RETRY_DELAY_S = (0.1, 30.0)
+_SMOOTHING = 0.05
+
+Outcome = Result | tuple[Checked, ...] | RequestError
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request on its way to a worker and back.
+
+    request: the protocol's message, without `seq`.
+    size_bytes: of its sources.
+    finished: called once with the outcome, unless the job is cancelled.
+    """
+
+    language: str
+    client: str
+    request: dict[str, Any]
+    size_bytes: int
+    finished: Callable[[Outcome], None]
+    tries: int = 0
+    link: WorkerLink | None = None
+    seq: int = 0
+    cancelled: bool = False
+    queued_at: float = 0.0
+    started_at: float = 0.0
+
+
+_Lane = OrderedDict[Job, None]
+
+
+class Dispatcher:
+    """Hands jobs to workers.
+
+    languages: those that are served.
+    slots: jobs that run at one time, over all languages.
+    capacity: jobs that may wait.
+    """
+
+    def __init__(
+        self, languages: Sequence[str], slots: int, capacity: int, metrics: Metrics
+    ) -> None:
+        self.slots = slots
+        self.capacity = capacity
+        self._metrics = metrics
+        self._lanes: OrderedDict[str, OrderedDict[str, _Lane]] = OrderedDict(
+            (language, OrderedDict()) for language in languages
+        )
+        self._links: dict[str, WorkerLink] = {}
+        self._queued = 0
+        self._queued_bytes = 0
+        self._running = 0
+        self._room: deque[tuple[asyncio.Future[None], Job]] = deque()
+        self._usual_s = 0.05
+        metrics.watch(lambda: self._queued, lambda: self._running)
+
+    def attach(self, language: str, link: WorkerLink) -> None:
+        """From now on `link` does the work of `language`."""
+        self._links[language] = link
+        self._pump()
+
+    def detach(self, language: str) -> None:
+        """The worker of `language` is gone; its jobs wait for the next."""
+        self._links.pop(language, None)
+
+    def submit(self, job: Job) -> None:
+        """Queues `job`, or runs it at once.
+
+        Raises:
+            RequestError: NOT_FOUND for a language that is not served, RESOURCE_EXHAUSTED for a
+                full queue.
+        """
+        self._require_served(job.language)
+        if self._room or not self._fits(job):
+            self._metrics.error(job.language, StatusCode.RESOURCE_EXHAUSTED.name)
+            raise RequestError(
+                StatusCode.RESOURCE_EXHAUSTED,
+                f"the queue is full: {self._queued} wait and the bound is {self.capacity}",
+                self._retry_delay_s(),
+            )
+        self._enqueue(job)
+        self._pump()
+
+    async def admit(self, job: Job) -> None:
+        """Queues `job` as soon as there is room, in the order of asking.
+
+        Raises:
+            RequestError: NOT_FOUND for a language that is not served.
+        """
+        self._require_served(job.language)
+        if self._room or not self._fits(job):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._room.append((turn, job))
+            try:
+                await turn  # resolved by _let_in, which has queued the job then
+            except asyncio.CancelledError:
+                if turn.cancelled():
+                    self._room.remove((turn, job))
+                else:
+                    self.cancel(job)
+                raise
+            return
+        self._enqueue(job)
+        self._pump()
+
+    def cancel(self, job: Job) -> None:
+        """Forgets `job`: nothing more is heard of it. Where it runs already, it is killed."""
+        if job.cancelled:
+            return
+        job.cancelled = True
+        if job.link is not None:
+            job.link.cancel(job.seq)
+            return
+        lanes = self._lanes[job.language]
+        lane = lanes.get(job.client)
+        if lane is not None and job in lane:
+            del lane[job]
+            if not lane:
+                del lanes[job.client]
+            self._leave_queue(job)
+            self._let_in()
+            self._pump()
+
+    def _require_served(self, language: str) -> None:
+        if language not in self._lanes:
+            raise not_served(language, self._lanes)
+
+    def _fits(self, job: Job) -> bool:
+        if self._queued >= self.capacity:
+            return False
+        return self._queued == 0 or self._queued_bytes + job.size_bytes <= _QUEUE_BYTES
+
+    def _enqueue(self, job: Job) -> None:
+        job.queued_at = time.monotonic()
+        self._queued += 1
+        self._queued_bytes += job.size_bytes
+        lanes = self._lanes[job.language]
+        lane = lanes.get(job.client)
+        if lane is None:
+            lane = lanes[job.client] = OrderedDict()
+        lane[job] = None
+
+    def _leave_queue(self, job: Job) -> None:
+        self._queued -= 1
+        self._queued_bytes -= job.size_bytes
+
+    def _let_in(self) -> None:
+        """Queues those who wait for room, as far as there is room."""
+        while self._room:
+            turn, job = self._room[0]
+            if not turn.done():  # cancelled, and about to leave by itself
+                if not self._fits(job):
+                    return
+                turn.set_result(None)
+                self._enqueue(job)
+            self._room.popleft()
+
+    def _pump(self) -> None:
+        """Starts jobs while slots are free, one language and one client after the other."""
+        idle = 0
+        while self._running < self.slots and idle < len(self._lanes):
+            language, lanes = next(iter(self._lanes.items()))
+            self._lanes.move_to_end(language)
+            link = self._links.get(language)
+            if not lanes or link is None or not link.has_room:
+                idle += 1
+                continue
+            idle = 0
+            client, lane = lanes.popitem(last=False)
+            job, _ = lane.popitem(last=False)
+            if lane:
+                lanes[client] = lane
+            self._leave_queue(job)
+            self._start(job, link)
+            self._let_in()
+
+    def _start(self, job: Job, link: WorkerLink) -> None:
+        job.started_at = time.monotonic()
+        job.tries += 1
+        try:
+            job.seq = link.send(job.request, lambda answer: self._answered(job, answer))
+        except ProtocolError as e:
+            job.finished(RequestError(StatusCode.INVALID_ARGUMENT, f"request is too large: {e}"))
+            return
+        job.link = link
+        self._running += 1
+
+    def _answered(self, job: Job, answer: Answer) -> None:
+        self._running -= 1
+        job.link = None
+        if not job.cancelled:
+            now = time.monotonic()
+            self._metrics.timed(job.started_at - job.queued_at, now - job.started_at)
+            self._usual_s += _SMOOTHING * (now - job.started_at - self._usual_s)
+            self._settle(job, answer)
+        self._pump()
+
+    def _settle(self, job: Job, answer: Answer) -> None:
+        match answer:
+            case Result():
+                self._metrics.verdict(job.language, answer.verdict)
+                job.finished(answer)
+            case tuple():
+                job.finished(answer)
+            case Failed() | Lost():
+                if job.tries <= _MORE_TRIES:
+                    self._put_back(job)
+                    return
+                self._metrics.error(job.language, StatusCode.UNAVAILABLE.name)
+                job.finished(unavailable(f"given up after {job.tries} tries: {answer.message}"))
+            case _:
+                assert_never(answer)
+
+    def _put_back(self, job: Job) -> None:
+        """Queues a job again, before the others of its client and without asking for room."""
+        self._queued += 1
+        self._queued_bytes += job.size_bytes
+        lanes = self._lanes[job.language]
+        lane = lanes.setdefault(job.client, OrderedDict())
+        lane[job] = None
+        lane.move_to_end(job, last=False)
+        lanes.move_to_end(job.client, last=False)
+
+    def _retry_delay_s(self) -> float:
+        """How long the queue will take, at the pace of late."""
+        least, most = _RETRY_DELAY_S
+        return min(most, max(least, self._queued * self._usual_s / self.slots))

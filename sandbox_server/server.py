@@ -1,0 +1,176 @@
+"""Puts the parts of the gateway together, and takes them down again in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from sandbox_server.auth import TokenInterceptor, read_token
+from sandbox_server.dispatcher import Dispatcher
+from sandbox_server.errors import StartupError
+from sandbox_server.languages import Language
+from sandbox_server.launcher import Launcher
+from sandbox_server.metrics import Metrics
+from sandbox_server.service import SERVICE_NAME, SandboxService
+from sandbox_server.supervisor import Supervisor
+
+_log = logging.getLogger("plum-sandbox")
+
+_MAX_RECEIVE_BYTES = 64 << 20
+_UNIX = "unix:"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files in PEM form. client_ca: clients must show a certificate it has signed."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve.
+
+    listen: `host:port` (port 0: any) or `unix:/path`, at least one.
+    slots: executions at one time, over all languages.
+    queue: requests that may wait for a slot.
+    max_connection_age_s: after which a connection is asked to reconnect; None: never.
+    """
+
+    listen: Sequence[str]
+    slots: int
+    queue: int = 1024
+    max_connection_age_s: float | None = None
+    tls: Tls | None = None
+    auth_token_file: Path | None = None
+    metrics_port: int | None = None
+
+
+class Server:
+    """A gateway: its workers, its queue and its gRPC server."""
+
+    def __init__(
+        self, settings: Settings, languages: Sequence[Language], launcher: Launcher
+    ) -> None:
+        self._settings = settings
+        self._metrics = Metrics()
+        self._dispatcher = Dispatcher(
+            [language.name for language in languages],
+            settings.slots,
+            settings.queue,
+            self._metrics,
+        )
+        self._supervisors = [
+            Supervisor(launcher, language, self._dispatcher, self._metrics, self._set_health)
+            for language in languages
+        ]
+        self._service = SandboxService(
+            self._dispatcher,
+            lambda: {keeper.language.name: keeper.ready for keeper in self._supervisors},
+            launcher.name,
+        )
+        self._health = health.aio.HealthServicer()
+        self._health_tasks: set[asyncio.Task[None]] = set()
+        self._grpc: grpc.aio.Server | None = None
+
+    async def start(self) -> list[str]:
+        """Starts the workers, then listens. Returns the addresses, ports filled in.
+
+        Raises:
+            StartupError: a worker refused or did not come up, or an address or file is no good.
+                Nothing is left running then.
+        """
+        try:
+            server = self._grpc = self._build_grpc()
+            addresses = [self._bind(server, address) for address in self._settings.listen]
+            for supervisor in self._supervisors:
+                await supervisor.start()
+            if self._settings.metrics_port is not None:
+                self._serve_metrics(self._settings.metrics_port)
+            await server.start()
+        except BaseException:
+            await self.stop(grace_s=0)
+            raise
+        return addresses
+
+    async def stop(self, grace_s: float) -> None:
+        """Stops taking work, waits up to `grace_s` for what was taken, and ends everything."""
+        await self._health.enter_graceful_shutdown()
+        self._service.drain()
+        if self._grpc is not None:
+            await self._grpc.stop(grace_s)
+        await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
+
+    def _build_grpc(self) -> grpc.aio.Server:
+        options: list[tuple[str, int]] = [
+            ("grpc.max_receive_message_length", _MAX_RECEIVE_BYTES),
+            ("grpc.max_send_message_length", _MAX_RECEIVE_BYTES),
+            ("grpc.so_reuseport", 0),  # two servers on one port would share it silently
+            # Clients may ask every ten seconds whether we are still there.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ]
+        age_s = self._settings.max_connection_age_s
+        if age_s is not None:
+            options.append(("grpc.max_connection_age_ms", int(age_s * 1000)))
+            # Without a bound here a stream could stay on an old connection for ever.
+            options.append(("grpc.max_connection_age_grace_ms", int(max(age_s, 60.0) * 1000)))
+        token_file = self._settings.auth_token_file
+        interceptors = [] if token_file is None else [TokenInterceptor(read_token(token_file))]
+        server = grpc.aio.server(interceptors=interceptors, options=options)
+        server.add_generic_rpc_handlers((self._service.handler(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    def _bind(self, server: grpc.aio.Server, address: str) -> str:
+        tls = self._settings.tls
+        try:
+            if tls is None or address.startswith(_UNIX):
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, _credentials(tls))
+        except RuntimeError as e:
+            raise StartupError(f"cannot listen on {address}: {e}") from e
+        if address.startswith(_UNIX):
+            return address
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    def _serve_metrics(self, port: int) -> None:
+        try:
+            self._metrics.serve(port)
+        except OSError as e:
+            raise StartupError(f"cannot serve metrics on port {port}: {e}") from e
+
+    def _set_health(self) -> None:
+        up = all(supervisor.up for supervisor in self._supervisors)
+        response = health_pb2.HealthCheckResponse
+        value = response.SERVING if up else response.NOT_SERVING
+        for name in ("", SERVICE_NAME):
+            task = asyncio.ensure_future(self._health.set(name, value))
+            self._health_tasks.add(task)
+            task.add_done_callback(self._health_tasks.discard)
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    def read(path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as e:
+            raise StartupError(f"TLS: {e}") from e
+
+    return grpc.ssl_server_credentials(
+        [(read(tls.key), read(tls.certificate))],
+        root_certificates=None if tls.client_ca is None else read(tls.client_ca),
+        require_client_auth=tls.client_ca is not None,
+    )
