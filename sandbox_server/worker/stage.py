@@ -97,6 +97,7 @@ class Watch:
         self._streams = streams
         self._report_fd = report_fd
         self._started = time.monotonic()
+        self._next_look = self._started + _SAMPLE_EVERY_S
         self.report: bytearray = bytearray()
         self.limit: str | None = None
         self.wall_time_s = 0.0
@@ -137,7 +138,7 @@ class Watch:
             if stopped_at is not None:
                 if time.monotonic() - stopped_at > _STOP_GRACE_S:
                     raise JailError(f"the jail did not end within {_STOP_GRACE_S} s")
-            elif (interrupt_fd in events and interrupted()) or self._over_a_limit(bool(events)):
+            elif (interrupt_fd in events and interrupted()) or self._over_a_limit():
                 stopped_at = time.monotonic()
                 poll.unregister(interrupt_fd)
                 stop()
@@ -171,13 +172,15 @@ class Watch:
     def _output_bytes(self) -> int:
         return sum(stream.total_bytes for stream in self._streams.values())
 
-    def _over_a_limit(self, busy: bool) -> bool:
+    def _over_a_limit(self) -> bool:
         if self._output_bytes() > self._limits.output_bytes:
             self.limit = "output"
             return True
-        elapsed_s = time.monotonic() - self._started
-        if busy and elapsed_s < _SAMPLE_EVERY_S:
+        moment = time.monotonic()
+        if moment < self._next_look:
             return False
+        self._next_look = moment + _SAMPLE_EVERY_S
+        elapsed_s = moment - self._started
         now = self._meter.look()
         if self._meter.cpu_time_s(now) > self._limits.cpu_time_s:
             self.limit = "cpu"
