@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -81,8 +82,12 @@ def _train(file: Path, method: Method, *, resume: bool) -> dict[str, Any]:
     if before is not None:
         print(f"plum-train: {recipe.output_dir} holds this training already", file=sys.stderr)
         return before
+    # Before torch is loaded, which reads it once: its threads otherwise spin while they wait
+    # for each other, at a great loss where anything else uses the same cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Late: torch and its friends take seconds to import, and --help needs none of them.
     try:
+        import_module("trainer.training").quiet_libraries()
         train: Callable[..., dict[str, Any]] = import_module(f"trainer.{method}").train
     except ModuleNotFoundError as e:
         if (e.name or "").split(".")[0] not in _TRAIN_EXTRA:

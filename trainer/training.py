@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,14 +28,19 @@ _IDENTITY = "identity.json"
 _SHOWN = ("loss", "eval_loss", "rewards/margins", "kl")
 
 
+def quiet_libraries() -> None:
+    """Silences what the libraries print about themselves, in this process."""
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    # trl and transformers warn of each other's old names; nobody who trains can act on that.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
+
+
 def arguments(recipe: Recipe, *, watch: bool) -> dict[str, Any]:
     """Arguments that KTOConfig, DPOConfig and SFTConfig all take.
 
     watch: whether there are rows to watch the loss on.
     """
-    # The libraries' own bars would be one line a bar in a log; ours says the same.
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
     cuda = torch.cuda.is_available()
     return {
         "output_dir": str(recipe.output_dir / _CHECKPOINTS),
@@ -101,6 +107,8 @@ def run(trainer: Any, recipe: Recipe, what: dict[str, Any], *, resume: bool) -> 
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / _IDENTITY).write_text(json.dumps(what), encoding="utf-8")
+    # It would print to standard output, which is the manifest's.
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(_ShowProgress(str(recipe.method)))
     began = time.monotonic()
     trainer.train(resume_from_checkpoint=None if start is None else str(start))
