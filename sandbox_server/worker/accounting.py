@@ -27,16 +27,18 @@ class Sample:
 
 
 def sample(init_pid: int) -> Sample:
-    """Sums over the jail's first process `init_pid` and all that descends from it.
+    """Sums over all that descends from the jail's first process `init_pid`.
 
-    Processes that end meanwhile are left out.
+    Of that one itself only the CPU time of children counts that it has waited
+    for, since it was made. Processes that end meanwhile are left out.
     """
-    cpu_time_s = run_delay_s = 0.0
+    cpu_time_s = reaped_cpu_time_s(init_pid)
+    run_delay_s = 0.0
     memory_bytes = processes = 0
-    for pid in _tree(init_pid):
+    for pid in _descendants(init_pid):
         try:
-            cpu_time_s += _cpu_time_s(pid)
-            memory_bytes += _memory_bytes(pid)
+            cpu_time_s += sum(_cpu_times_s(pid))
+            memory_bytes += process_memory_bytes(pid)
             run_delay_s += _run_delay_s(pid)
         except (OSError, ValueError, IndexError):
             continue
@@ -44,15 +46,16 @@ def sample(init_pid: int) -> Sample:
     return Sample(cpu_time_s, memory_bytes, run_delay_s, processes)
 
 
-def _tree(pid: int) -> Iterator[int]:
+def _descendants(pid: int) -> Iterator[int]:
     pending = [pid]
     while pending:
         current = pending.pop()
-        yield current
         try:
             for task in os.listdir(f"/proc/{current}/task"):
                 children = _read(f"/proc/{current}/task/{task}/children")
-                pending.extend(int(child) for child in children.split())
+                found = [int(child) for child in children.split()]
+                pending.extend(found)
+                yield from found
         except OSError:
             continue
 
@@ -65,14 +68,24 @@ def _read(path: str) -> str:
         os.close(descriptor)
 
 
-def _cpu_time_s(pid: int) -> float:
+def reaped_cpu_time_s(pid: int) -> float:
+    """CPU time of the children that process `pid` has waited for."""
+    try:
+        _, _, cutime_s, cstime_s = _cpu_times_s(pid)
+    except (OSError, ValueError):
+        return 0.0
+    return cutime_s + cstime_s
+
+
+def _cpu_times_s(pid: int) -> list[float]:
+    """User and system time, the process's own and that of the children it has waited for."""
     # The name in parentheses is the process's own choice and may hold anything.
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    utime, stime, cutime, cstime = fields[11:15]
-    return (int(utime) + int(stime) + int(cutime) + int(cstime)) * _TICK_S
+    return [int(ticks) * _TICK_S for ticks in fields[11:15]]
 
 
-def _memory_bytes(pid: int) -> int:
+def process_memory_bytes(pid: int) -> int:
+    """Private and shared memory of process `pid`, without what is mapped from files."""
     wanted = {"RssAnon:", "RssShmem:", "VmSwap:"}
     kib = 0
     for line in _read(f"/proc/{pid}/status").splitlines():

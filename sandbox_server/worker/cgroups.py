@@ -96,6 +96,8 @@ class SlotCgroup:
     version: int
     folders: dict[str, Path]
     _set: dict[str, int] = field(default_factory=dict)
+    #: Files that are read for every execution stay open.
+    _open: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def create(cls, hierarchy: Hierarchy, name: str) -> SlotCgroup:
@@ -154,28 +156,20 @@ class SlotCgroup:
         name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
         return int(self._read("memory", name))
 
-    def memory_bytes(self) -> int:
-        """Memory in use now."""
-        name = "memory.usage_in_bytes" if self.version == 1 else "memory.current"
-        return int(self._read("memory", name))
-
     def oom_kills(self) -> int:
         """Processes of the group that the kernel has killed for want of memory, ever."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         return self._keyed("memory", name)["oom_kill"]
 
     def _read(self, controller: str, name: str) -> str:
-        return (self.folders[controller] / name).read_text()
+        if name not in self._open:
+            path = self.folders[controller] / name
+            self._open[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._open[name], 4096, 0).decode("ascii")
 
     def _keyed(self, controller: str, name: str) -> dict[str, int]:
         lines = self._read(controller, name).splitlines()
         return {key: int(value) for key, value in (line.split() for line in lines)}
-
-    def remove(self) -> None:
-        """Removes the groups; their processes must be gone."""
-        for folder in set(self.folders.values()):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
 
 
 def remove_leftovers(hierarchy: Hierarchy, names: Sequence[str]) -> None:

@@ -42,44 +42,52 @@ class Captured:
         self.kept += data[: max(0, KEPT_OUTPUT_BYTES - len(self.kept))]
 
 
-@dataclass
 class Meter:
-    """CPU time and memory of the jail since the stage began."""
+    """CPU time and memory of a jail, from the moment it is made."""
 
-    init_pid: int
-    cgroup: SlotCgroup | None
-    #: Of the first process itself, which is there before and after.
-    base: accounting.Sample = field(init=False)
-    cpu_at_start_s: float = 0.0
-    oom_kills_at_start: int = 0
-    peak_bytes: int = 0
-    run_delay_s: float = 0.0
+    def __init__(self, init_pid: int, cgroup: SlotCgroup | None, shared_bytes: int) -> None:
+        """shared_bytes: memory that every process of the jail shares with the one it is forked
+        from, and that /proc counts in each."""
+        self._init_pid = init_pid
+        self._cgroup = cgroup
+        self._shared_bytes = shared_bytes
+        self._peak_bytes = 0
+        if cgroup is None:
+            self._cpu_at_start_s = accounting.reaped_cpu_time_s(init_pid)
+        else:
+            cgroup.start_measuring()
+            self._cpu_at_start_s = cgroup.cpu_time_s()
+            self._oom_kills_at_start = cgroup.oom_kills()
 
-    def __post_init__(self) -> None:
-        self.base = accounting.sample(self.init_pid)
-        if self.cgroup is not None:
-            self.cgroup.start_measuring()
-            self.cpu_at_start_s = self.cgroup.cpu_time_s()
-            self.oom_kills_at_start = self.cgroup.oom_kills()
+    def cpu_time_s(self) -> float:
+        """CPU time used so far, of the processes that are left and of those that were waited for."""
+        if self._cgroup is not None:
+            return self._cgroup.cpu_time_s() - self._cpu_at_start_s
+        return self._look().cpu_time_s - self._cpu_at_start_s
 
-    def cpu_time_s(self, now: accounting.Sample) -> float:
-        """CPU time used so far."""
-        if self.cgroup is not None:
-            return self.cgroup.cpu_time_s() - self.cpu_at_start_s
-        return now.cpu_time_s - self.base.cpu_time_s
+    def over_memory(self, limit_bytes: int) -> bool:
+        """Whether the jail has had more than `limit_bytes`, or was kept from it by force."""
+        if self._cgroup is not None:
+            return self._cgroup.oom_kills() > self._oom_kills_at_start
+        return self._peak_bytes > limit_bytes
 
-    def look(self) -> accounting.Sample:
-        """Takes a sample and remembers the peaks."""
-        now = accounting.sample(self.init_pid)
-        # Each process shares the pages of the one it was forked from, and /proc counts them in each.
-        memory = now.memory_bytes - now.processes * self.base.memory_bytes
-        self.peak_bytes = max(self.peak_bytes, memory)
-        self.run_delay_s = max(self.run_delay_s, now.run_delay_s - self.base.run_delay_s)
+    def waited_s(self) -> float:
+        """Time that the jail was ready to run while others had the processors."""
+        return self._look().run_delay_s
+
+    def peak_bytes(self, ended: dict[str, Any]) -> int:
+        """Most memory at one time; `ended` is what the first process said at the end."""
+        if self._cgroup is not None:
+            return self._cgroup.peak_memory_bytes()
+        peak: int = max(self._peak_bytes, ended["peak_process_bytes"])
+        return peak + int(ended["file_bytes"])
+
+    def _look(self) -> accounting.Sample:
+        now = accounting.sample(self._init_pid)
+        self._peak_bytes = max(
+            self._peak_bytes, now.memory_bytes - now.processes * self._shared_bytes
+        )
         return now
-
-    def ran_out_of_memory(self) -> bool:
-        """Whether the kernel killed one of the jail for its memory."""
-        return self.cgroup is not None and self.cgroup.oom_kills() > self.oom_kills_at_start
 
 
 class Watch:
@@ -148,7 +156,7 @@ class Watch:
             raise JailError("the jail's first process is gone")
         self.wall_time_s = time.monotonic() - self._started
         self._drain_rest(open_fds)
-        if self.limit is None and self._meter.ran_out_of_memory():
+        if self.limit is None and self._meter.over_memory(self._limits.memory_bytes):
             self.limit = "memory"
         return ended
 
@@ -181,17 +189,14 @@ class Watch:
             return False
         self._next_look = moment + _SAMPLE_EVERY_S
         elapsed_s = moment - self._started
-        now = self._meter.look()
-        if self._meter.cpu_time_s(now) > self._limits.cpu_time_s:
+        if self._meter.cpu_time_s() > self._limits.cpu_time_s:
             self.limit = "cpu"
-        elif self._meter.ran_out_of_memory() or (
-            self._meter.cgroup is None and self._meter.peak_bytes > self._limits.memory_bytes
-        ):
+        elif self._meter.over_memory(self._limits.memory_bytes):
             self.limit = "memory"
         elif elapsed_s > self._limits.wall_time_s:
-            awake_s = min(self._meter.run_delay_s, elapsed_s)
+            slept_s = elapsed_s - self._meter.waited_s()
             if (
-                elapsed_s - awake_s > self._limits.wall_time_s
+                slept_s > self._limits.wall_time_s
                 or elapsed_s > self._limits.wall_time_s * _WALL_STRETCH
             ):
                 self.limit = "wall"

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from types import ModuleType
 from typing import Any
 
-from sandbox_server.worker import messages, protocol
+from sandbox_server.worker import accounting, messages, protocol
 from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.confine import OWN_PROCESSES
 from sandbox_server.worker.errors import Cancelled, JailError
@@ -81,22 +81,13 @@ class SlotJail:
         finally:
             os.close(out_read)
             os.close(err_read)
-        self._usage = _usage(meter, watch, ended)
+        cpu_time_s = max(meter.cpu_time_s(), ended["cpu_time_s"])
+        self._usage = Usage(cpu_time_s, watch.wall_time_s, meter.peak_bytes(ended))
         exits = {name: Exit(**exit_) for name, exit_ in ended["exits"].items()}
         limit = watch.limit
         if limit is None and any(e.signal == signal.SIGXCPU for e in exits.values()):
             limit = "cpu"
         return StageFacts(exits, limit, bytes(watch.report) if watch.report else None)
-
-
-def _usage(meter: Meter, watch: Watch, ended: dict[str, Any]) -> Usage:
-    if meter.cgroup is not None:
-        cpu_time_s = meter.cgroup.cpu_time_s() - meter.cpu_at_start_s
-        memory = meter.cgroup.peak_memory_bytes()
-    else:
-        cpu_time_s = ended["cpu_time_s"]
-        memory = max(meter.peak_bytes, ended["peak_process_bytes"]) + ended["file_bytes"]
-    return Usage(cpu_time_s, watch.wall_time_s, memory)
 
 
 class _Unbuffered:
@@ -137,6 +128,7 @@ class Supervisor:
         self._cgroup = cgroup
         self._language = language
         self._harness = harness
+        self._shared_bytes = accounting.process_memory_bytes(init_pid)
         self._clean = False
         self._cancelled = False
 
@@ -194,7 +186,7 @@ class Supervisor:
             self._read_init(expect="clean")
         if self._cgroup is not None:
             self._cgroup.set_limits(limits.memory_bytes, limits.processes + OWN_PROCESSES)
-        return Meter(self._init_pid, self._cgroup)
+        return Meter(self._init_pid, self._cgroup, self._shared_bytes)
 
     def begin(self, roles: Sequence[Role], output: tuple[int, int], limits: Limits) -> None:
         """Tells the jail's first process to fork `roles`."""
