@@ -38,7 +38,7 @@ class _VerdictRow:
     total: int
 
 
-def render(data: ReportData) -> str:
+def render_report(data: ReportData) -> str:
     """The page."""
     environment = Environment(
         loader=PackageLoader("orchestrator.report", ""),
