@@ -81,8 +81,11 @@ class SamplingSection:
     top_p: float
     max_new_tokens: int
     prompt_style: str  # "chat" or "plain"
+    #: Shows the policy the start code of the problem's first kept answer, so that it knows
+    #: which names the suites call. False where the instructions name them themselves.
+    show_start_code: bool
     base_urls: tuple[str, ...]
-    api_key_env: str
+    api_key_env: str  # empty where the endpoints ask for no key
     concurrency: int  # requests at one time
 
 
@@ -100,6 +103,8 @@ class ExportSection:
 
     formats: tuple[str, ...]
     max_per_problem: int | None
+    pairs_per_problem: int
+    test_share: float  # of the problems, set aside
 
 
 @dataclass(frozen=True)
@@ -147,27 +152,33 @@ class Recipe:
         return dict(_flatten("", asdict(self)))
 
 
-def load_recipe(file: Path) -> Recipe:
+def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     """Reads a recipe.
+
+    base: the folder that relative paths start from; None takes the recipe's own.
 
     Raises:
         InputError: naming the file, the key, the value and what is allowed.
     """
-    top = RecipeTable.load(file)
-    run = _run(top.table("run"))
-    sampling = _sampling(top.optional_table("sampling"), file)
+    top = RecipeTable.load(file, base)
+    run, instructions = top.table("run"), top.table("instructions")
+    generation, sandbox = top.optional_table("generation"), top.table("sandbox")
+    sampled, check = top.optional_table("sampling"), top.table("check")
+    exported, train = top.optional_table("export"), top.optional_table("train")
+    evaluation = top.tables("evaluation")
+    top.finish()  # first, as a misspelt section would show as something missing elsewhere
+    sampling = _sampling(sampled)
     recipe = Recipe(
-        run=run,
-        instructions=_instructions(top.table("instructions")),
-        generation=_generation(top.optional_table("generation")),
-        sandbox=_sandbox(top.table("sandbox")),
+        run=_run(run),
+        instructions=_instructions(instructions),
+        generation=_generation(generation),
+        sandbox=_sandbox(sandbox),
         sampling=sampling,
-        check=_check(top.table("check")),
-        export=_export(top.optional_table("export")),
-        train=_train(top.optional_table("train"), sampling),
-        evaluation=tuple(_evaluation(t) for t in top.tables("evaluation")),
+        check=_check(check),
+        export=_export(exported),
+        train=_train(train, sampling),
+        evaluation=tuple(_evaluation(table) for table in evaluation),
     )
-    top.finish()
     _require_what_stages_need(top, recipe)
     return recipe
 
@@ -235,21 +246,22 @@ def _sandbox(table: RecipeTable) -> SandboxSection:
     return section
 
 
-def _sampling(table: RecipeTable | None, file: Path) -> SamplingSection | None:
+def _sampling(table: RecipeTable | None) -> SamplingSection | None:
     if table is None:
         return None
     backend = table.choice("backend", SAMPLING_BACKENDS, "transformers")
     model = table.text("model")
     section = SamplingSection(
         backend=backend,
-        model=model if backend == "openai" else _model(file, model),
+        model=model if backend == "openai" else table.model("model"),
         k=table.integer("k", 20, 1, 10_000),
         temperature=table.number("temperature", 1.0, 0.0, 2.0),
         top_p=table.number("top_p", 1.0, 0.001, 1.0),
         max_new_tokens=table.integer("max_new_tokens", 1024, 1, 1_000_000),
         prompt_style=table.choice("prompt_style", ("chat", "plain"), "chat"),
+        show_start_code=table.flag("show_start_code", True),
         base_urls=table.texts("base_urls") or (),
-        api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
+        api_key_env=table.optional_text("api_key_env") or "",
         concurrency=table.integer("concurrency", 16, 1, 1024),
     )
     if backend == "openai" and not section.base_urls:
@@ -258,12 +270,6 @@ def _sampling(table: RecipeTable | None, file: Path) -> SamplingSection | None:
         raise table.error("temperature", f"= 0 gives {section.k} equal samples: set k = 1")
     table.finish()
     return section
-
-
-def _model(file: Path, model: str) -> str:
-    """A folder beside the recipe as an absolute path; anything else is a hub name."""
-    folder = file.resolve().parent / Path(model).expanduser()
-    return str(folder) if folder.is_dir() else model
 
 
 def _check(table: RecipeTable) -> CheckSection:
@@ -282,7 +288,10 @@ def _export(table: RecipeTable | None) -> ExportSection | None:
         if item not in TRAIN_METHODS:
             raise table.error("formats", f"holds {item!r}; known: {', '.join(TRAIN_METHODS)}")
     section = ExportSection(
-        formats=formats, max_per_problem=table.optional_integer("max_per_problem", 1, 10_000)
+        formats=formats,
+        max_per_problem=table.optional_integer("max_per_problem", 1, 10_000),
+        pairs_per_problem=table.integer("pairs_per_problem", 4, 1, 10_000),
+        test_share=table.number("test_share", 0.0, 0.0, 0.9),
     )
     table.finish()
     return section
@@ -292,10 +301,16 @@ def _train(table: RecipeTable | None, sampling: SamplingSection | None) -> Train
     if table is None:
         return None
     method = table.choice("method", TRAIN_METHODS, "kto")
-    model = table.optional_text("model") or (sampling.model if sampling else None)
-    if model is None:
-        raise table.error("model", "is missing, and there is no sampling.model to take")
+    if "model" in table:
+        model = table.model("model")
+    elif sampling is not None and sampling.backend != "openai":
+        model = sampling.model
+    else:
+        raise table.error("model", "is missing: which weights are to be trained?")
     options = table.table("options")
+    for key in ("model", "data", "output_dir", "seed"):
+        if key in options:
+            raise options.error(key, "is set by the run; remove it")
     section = TrainSection(method=method, model=model, options=options.raw())
     table.finish()
     return section
@@ -332,8 +347,9 @@ def _require_what_stages_need(top: RecipeTable, recipe: Recipe) -> None:
     for name, section, needed, there in needs:
         if section is not None and there is None:
             raise top.error(needed, f"is missing: [{name}] needs it")
-    if recipe.train and recipe.export and recipe.train.method not in recipe.export.formats:
-        raise top.error("export.formats", f"lacks {recipe.train.method!r}, which [train] needs")
+    if recipe.train and recipe.export and "kto" not in recipe.export.formats:
+        # plum-train makes its pairs itself: every method reads the labelled rows.
+        raise top.error("export.formats", "lacks 'kto', the rows that [train] reads")
 
 
 def _flatten(prefix: str, value: object) -> list[tuple[str, object]]:

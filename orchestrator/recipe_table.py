@@ -21,18 +21,19 @@ _MISSING = object()
 class RecipeTable:
     """One table of a recipe. Ask for its keys, then call `finish`, which refuses all others.
 
-    A key without a default is required. Paths are relative to the recipe's folder.
+    A key without a default is required. Relative paths start at `base`.
     """
 
-    def __init__(self, file: Path, name: str, table: dict[str, Any]) -> None:
+    def __init__(self, file: Path, base: Path, name: str, table: dict[str, Any]) -> None:
         self._file = file
+        self._base = base
         self._name = name
         self._table = table
         self._known: list[str] = []
 
     @classmethod
-    def load(cls, file: Path) -> RecipeTable:
-        """The top table of a recipe file.
+    def load(cls, file: Path, base: Path | None = None) -> RecipeTable:
+        """The top table of a recipe file. `base` None takes the file's folder.
 
         Raises:
             InputError: it cannot be read, or is not TOML.
@@ -43,7 +44,7 @@ class RecipeTable:
             raise InputError(f"{file}: {os.strerror(e.errno or 0)}") from e
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
             raise InputError(f"{file}: is not TOML: {e}") from e
-        return cls(file, "", table)
+        return cls(file, base or file.resolve().parent, "", table)
 
     def __contains__(self, key: str) -> bool:
         return key in self._table
@@ -126,10 +127,16 @@ class RecipeTable:
 
     def file(self, key: str) -> Path:
         """An existing file or folder, as an absolute path."""
-        path = self._file.resolve().parent / Path(self.text(key)).expanduser()
+        path = self._base / Path(self.text(key)).expanduser()
         if not path.exists():
             raise self.error(key, f"= {self.text(key)!r}: there is no {path}")
         return path
+
+    def model(self, key: str) -> str:
+        """A model: a folder, as an absolute path, or else the name of one on the hub."""
+        model = self.text(key)
+        folder = self._base / Path(model).expanduser()
+        return str(folder) if folder.is_dir() else model
 
     def optional_table(self, key: str) -> RecipeTable | None:
         """The table below `key`, or None where it is absent."""
@@ -140,7 +147,7 @@ class RecipeTable:
         value = self._take(key, {})
         if not isinstance(value, dict):
             raise self.error(key, f"= {value!r} is not a table: write [{self._path(key)}]")
-        return RecipeTable(self._file, self._path(key), value)
+        return RecipeTable(self._file, self._base, self._path(key), value)
 
     def tables(self, key: str) -> list[RecipeTable]:
         """The tables of the list below `key`; none where it is absent."""
@@ -148,7 +155,8 @@ class RecipeTable:
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             raise self.error(key, f"is not a list of tables: write [[{self._path(key)}]]")
         return [
-            RecipeTable(self._file, f"{self._path(key)}[{i}]", item) for i, item in enumerate(value)
+            RecipeTable(self._file, self._base, f"{self._path(key)}[{i}]", item)
+            for i, item in enumerate(value)
         ]
 
     def raw(self) -> dict[str, Any]:
@@ -172,7 +180,9 @@ class RecipeTable:
         if self._offers(key):
             return self._table[key]
         if default is _MISSING:
-            raise self.error(key, "is missing")
+            near = difflib.get_close_matches(key, self._table, 1)
+            hint = f"; did you mean it by {near[0]!r}?" if near else ""
+            raise self.error(key, f"is missing{hint}")
         return default
 
     def _offers(self, key: str) -> bool:

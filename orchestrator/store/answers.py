@@ -38,6 +38,17 @@ class Reference:
     test_sha: str
 
 
+@dataclass(frozen=True)
+class Suite:
+    """What came of one answer. The texts are in `sources`; None where the answer lacks them."""
+
+    answer_id: int
+    reference_sha: str | None
+    test_sha: str | None
+    kept: bool | None  # None: its reference has not been executed
+    reason: str
+
+
 def answered(db: Database, request_sha: str) -> set[int]:
     """The indices for which a request has its answer."""
     rows = db.rows("SELECT answer_index FROM answers WHERE request_sha = ?", (request_sha,))
@@ -123,6 +134,37 @@ def references_to_execute(db: Database, size: int) -> Iterator[list[Reference]]:
             return
         last = rows[-1][0]
         yield [Reference(*row) for row in rows]
+
+
+def suites_of(db: Database, problem_id: str) -> list[Suite]:
+    """A problem's suites, kept or not, in the order of the answers."""
+    rows = db.rows(
+        "SELECT s.answer_id, s.reference_sha, s.test_sha, s.kept, s.reason FROM suites s"
+        " JOIN answers a ON a.id = s.answer_id WHERE s.problem_id = ? ORDER BY a.answer_index",
+        (problem_id,),
+    )
+    return [
+        Suite(id, reference, test, None if kept is None else bool(kept), reason)
+        for id, reference, test, kept, reason in rows
+    ]
+
+
+def start_codes(db: Database, problem_id: str) -> list[tuple[int, str | None]]:
+    """Answer ids and start codes of a problem's kept suites, in the order of the answers."""
+    return db.rows(
+        "SELECT s.answer_id, s.start_code FROM suites s JOIN answers a ON a.id = s.answer_id"
+        " WHERE s.problem_id = ? AND s.kept = 1 ORDER BY a.answer_index",
+        (problem_id,),
+    )
+
+
+def problems_with_several_suites(db: Database) -> list[str]:
+    """The problems with more than one kept suite, all of whose suites are decided."""
+    rows = db.rows(
+        "SELECT problem_id FROM suites GROUP BY problem_id"
+        " HAVING total(kept) > 1 AND count(*) = count(kept)"
+    )
+    return [problem_id for (problem_id,) in rows]
 
 
 def decide_suite(db: Database, answer_id: int, kept: bool, reason: str) -> None:

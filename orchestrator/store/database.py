@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,7 +101,9 @@ def open_writer(folder: Path) -> Iterator[Database]:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection)
-            yield Database(folder / _FILE, connection)
+            db = Database(folder / _FILE, connection)
+            db.wait_for_disk(False)
+            yield db
         finally:
             connection.close()
 
@@ -128,6 +131,22 @@ def open_reader(folder: Path) -> Iterator[Database]:
             connection.close()
 
 
+def writer_pid(folder: Path) -> int | None:
+    """The process that writes the run in `folder` at this moment, if any."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0).strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -145,19 +164,27 @@ def _exclusive(lock: Path) -> Iterator[None]:
     """Holds `lock` for this process; the kernel frees it however the process ends."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # More than once: `writer_pid` of a reader holds it too, for a moment.
+        if not any(_try_lock(descriptor) for _ in range(5)):
             pid = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise PlumError(
                 f"{lock.parent}: process {pid or '(unknown)'} is writing this run; "
                 f"wait for it, or look on with: plum status --run-dir {lock.parent}"
-            ) from None
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.05)
+        return False
+    return True
 
 
 @contextmanager

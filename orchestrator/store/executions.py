@@ -105,8 +105,8 @@ def _result(identifier: str, row: Row) -> ExecutionResult:
 def kept_suites(db: Database, problem_id: str) -> list[str]:
     """SHA-256 of a problem's kept suites, equal ones once, in the order of their answers."""
     rows = db.rows(
-        "SELECT test_sha FROM suites WHERE problem_id = ? AND kept = 1"
-        " GROUP BY test_sha ORDER BY min(answer_id)",
+        "SELECT s.test_sha FROM suites s JOIN answers a ON a.id = s.answer_id"
+        " WHERE s.problem_id = ? AND s.kept = 1 GROUP BY s.test_sha ORDER BY min(a.answer_index)",
         (problem_id,),
     )
     return [sha for (sha,) in rows]

@@ -146,6 +146,15 @@ def check_counts(db: Database) -> dict[str, int]:
     return dict(db.rows("SELECT status, count(*) FROM checks GROUP BY status"))
 
 
+def check_code_counts(db: Database) -> list[tuple[str, int]]:
+    """Candidates by the codes of their findings."""
+    return db.rows(
+        "SELECT code, count(*) FROM (SELECT DISTINCT c.candidate_sha, json_extract(d.value, '$.code') AS code"
+        " FROM checks c, json_each(c.diagnostics) d WHERE json_extract(d.value, '$.severity') != 'NOTE')"
+        " GROUP BY code ORDER BY 2 DESC"
+    )
+
+
 def drop_failed_checks(db: Database) -> None:
     """Forgets the checks that could not be made, so that they are tried again."""
     db.write("DELETE FROM checks WHERE status = ?", (CheckStatus.NOT_CHECKED,))

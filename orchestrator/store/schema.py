@@ -14,14 +14,14 @@ import sqlite3
 from orchestrator.errors import PlumError
 
 _FIRST = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE stages (
     name TEXT PRIMARY KEY,
     complete INTEGER NOT NULL,              -- 1: nothing was left to do when it last ended
     wall_time_s REAL NOT NULL,              -- over all runs of the stage
     summary TEXT NOT NULL                   -- JSON of the last run
-) STRICT;
-CREATE TABLE sources (sha TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
+);
+CREATE TABLE sources (sha TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE problems (
     id TEXT PRIMARY KEY,
     ordinal INTEGER NOT NULL UNIQUE,
@@ -30,12 +30,12 @@ CREATE TABLE problems (
     start_code TEXT,
     entry_point TEXT,
     source TEXT NOT NULL
-) STRICT;
+);
 CREATE TABLE problem_drops (
     location TEXT PRIMARY KEY,              -- file:line
     reason TEXT NOT NULL,
     detail TEXT NOT NULL
-) STRICT;
+);
 CREATE TABLE answers (
     id INTEGER PRIMARY KEY,
     problem_id TEXT NOT NULL REFERENCES problems (id),
@@ -46,7 +46,7 @@ CREATE TABLE answers (
     prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
     UNIQUE (request_sha, answer_index)
-) STRICT;
+);
 CREATE INDEX answers_by_problem ON answers (problem_id);
 CREATE TABLE suites (
     answer_id INTEGER PRIMARY KEY REFERENCES answers (id),
@@ -56,7 +56,7 @@ CREATE TABLE suites (
     start_code TEXT,
     kept INTEGER,                           -- NULL: its reference has not been executed
     reason TEXT NOT NULL
-) STRICT;
+);
 CREATE INDEX suites_by_problem ON suites (problem_id, kept);
 CREATE TABLE samples (
     problem_id TEXT NOT NULL REFERENCES problems (id),
@@ -66,14 +66,14 @@ CREATE TABLE samples (
     candidate_sha TEXT REFERENCES sources (sha),
     extraction TEXT NOT NULL,
     PRIMARY KEY (problem_id, sample_index)
-) STRICT;
+);
 CREATE INDEX samples_by_candidate ON samples (candidate_sha);
 CREATE TABLE checks (
     candidate_sha TEXT PRIMARY KEY REFERENCES sources (sha),
     status TEXT NOT NULL,
     diagnostics TEXT NOT NULL,              -- JSON
     message TEXT NOT NULL
-) STRICT;
+);
 CREATE TABLE executions (
     candidate_sha TEXT NOT NULL REFERENCES sources (sha),
     test_sha TEXT NOT NULL REFERENCES sources (sha),
@@ -88,14 +88,14 @@ CREATE TABLE executions (
     wall_time_s REAL NOT NULL,
     memory_bytes INTEGER NOT NULL,
     PRIMARY KEY (candidate_sha, test_sha)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 CREATE TABLE execution_errors (             -- of the last attempt; none once it is executed
     candidate_sha TEXT NOT NULL,
     test_sha TEXT NOT NULL,
     code TEXT NOT NULL,
     message TEXT NOT NULL,
     PRIMARY KEY (candidate_sha, test_sha)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 CREATE TABLE labels (
     problem_id TEXT NOT NULL,
     sample_index INTEGER NOT NULL,
@@ -104,14 +104,14 @@ CREATE TABLE labels (
     detail TEXT NOT NULL,
     PRIMARY KEY (problem_id, sample_index),
     FOREIGN KEY (problem_id, sample_index) REFERENCES samples (problem_id, sample_index)
-) STRICT;
+);
 CREATE TABLE evaluations (
     name TEXT NOT NULL,
     model TEXT NOT NULL,                    -- "before" or "after"
     fingerprint TEXT NOT NULL,              -- of the model, the benchmark and the settings
     result TEXT NOT NULL,                   -- JSON
     PRIMARY KEY (name, model)
-) STRICT;
+);
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST,)

@@ -1,0 +1,119 @@
+"""A run: a folder with a store and the recipe that it was started with, which never changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import InputError
+from orchestrator.recipe import Recipe, load_recipe
+from orchestrator.sandbox.client import SandboxClient
+from orchestrator.sandbox.embedded import open_sandbox
+from orchestrator.store.database import Database, open_writer
+from orchestrator.store.stages import meta, set_meta
+
+#: The copy of the recipe, for people; the store holds what is compared.
+_RECIPE = "recipe.toml"
+
+#: Settings that say where and how fast work is done, not what comes of it.
+_MAY_CHANGE = (
+    "sandbox.address",
+    "sandbox.launcher",
+    "sandbox.slots",
+    ".api_key_env",
+    ".base_url",
+    ".base_urls",
+    ".concurrency",
+    ".max_retries",
+    ".timeout_s",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run. Made by `open_run`, valid inside of it."""
+
+    folder: Path
+    recipe: Recipe
+    db: Database
+    _resources: ExitStack
+    _clients: list[SandboxClient]
+
+    def sandbox(self) -> SandboxClient:
+        """A client of the recipe's sandbox. An embedded server is started once and kept.
+
+        Raises:
+            SandboxError: it cannot be reached, or does not start.
+        """
+        if not self._clients:
+            settings = self.recipe.sandbox
+            address = self._resources.enter_context(
+                open_sandbox(settings.address, settings.launcher, slots=settings.slots)
+            )
+            self._clients.append(self._resources.enter_context(SandboxClient([address])))
+        return self._clients[0]
+
+    def recipe_sha(self) -> str:
+        """Hex digest of the settings, for the files that a run leaves."""
+        return hashlib.sha256(_canonical(self.recipe).encode()).hexdigest()
+
+
+@contextmanager
+def open_run(folder: Path, recipe_file: Path | None) -> Iterator[Run]:
+    """Opens a run for writing, and makes it where `folder` holds none yet.
+
+    recipe_file: required the first time; later it may be left out.
+
+    Raises:
+        InputError: the recipe is bad, missing, or differs from the run's.
+        PlumError: another process writes this run.
+    """
+    # Read first: a bad recipe must not leave a folder behind.
+    given = None if recipe_file is None else load_recipe(recipe_file)
+    if given is None and not (folder / _RECIPE).exists():
+        raise InputError(f"{folder}: no run here yet; name the recipe to start one")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_writer(folder) as db, ExitStack() as resources:
+        recipe = _frozen(db, folder, recipe_file, given)
+        yield Run(folder, recipe, db, resources, [])
+
+
+def _frozen(db: Database, folder: Path, file: Path | None, given: Recipe | None) -> Recipe:
+    before = meta(db, "recipe")
+    if before is None:
+        if file is None or given is None:
+            raise InputError(f"{folder}: no run here yet; name the recipe to start one")
+        shutil.copyfile(file, folder / _RECIPE)
+        with db.transaction():
+            set_meta(db, "recipe_base", str(file.resolve().parent))
+            set_meta(db, "recipe", _canonical(given))
+        return given
+    if given is None:
+        given = load_recipe(folder / _RECIPE, Path(meta(db, "recipe_base") or "."))
+        file = folder / _RECIPE
+    changes = _changes(json.loads(before), json.loads(_canonical(given)))
+    if changes:
+        raise InputError(
+            f"{file}: differs from the recipe that {folder} was started with: "
+            f"{'; '.join(changes)}; start another run for other settings"
+        )
+    return given
+
+
+def _canonical(recipe: Recipe) -> str:
+    settings = {key: v for key, v in recipe.flat().items() if not key.endswith(_MAY_CHANGE)}
+    return json.dumps(settings, sort_keys=True)
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]

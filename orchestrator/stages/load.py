@@ -1,0 +1,37 @@
+"""Stage `load`: instructions become problems."""
+
+from __future__ import annotations
+
+from orchestrator.instructions.loaders import load_instructions
+from orchestrator.progress import progress
+from orchestrator.run import Run
+from orchestrator.run_inputs import freeze_file
+from orchestrator.store.problems import Drop, add_drop, add_problem, count_problems, drop_counts
+from orchestrator.store.stages import StageSummary, meta, set_meta
+
+_LOADED = "loaded"
+
+
+def load(run: Run) -> StageSummary:
+    """Reads the instructions, once, all or nothing.
+
+    Raises:
+        InputError: a row is broken, or the file changed since it was read.
+    """
+    settings = run.recipe.instructions
+    freeze_file(run.db, "instructions.path", settings.path)
+    if meta(run.db, _LOADED) is None:
+        rows = load_instructions(
+            settings.path, settings.format, run.recipe.run.language, settings.limit
+        )
+        ordinal = 0
+        with run.db.transaction():
+            for row in progress(rows, "load", "rows"):
+                if isinstance(row, Drop):
+                    add_drop(run.db, row)
+                else:
+                    add_problem(run.db, ordinal, row[1])
+                    ordinal += 1
+            set_meta(run.db, _LOADED, "yes")
+    drops = {f"dropped: {reason}": n for reason, n in drop_counts(run.db).items()}
+    return StageSummary("load", True, {"problems": count_problems(run.db), **drops})

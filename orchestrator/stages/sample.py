@@ -1,0 +1,80 @@
+"""Stage `sample`: k completions of the policy for every problem that has a suite."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from orchestrator.errors import InputError, PlumError
+from orchestrator.extract import extract_solution
+from orchestrator.problem import Problem
+from orchestrator.progress import Progress
+from orchestrator.recipe import SamplingSection
+from orchestrator.run import Run
+from orchestrator.run_inputs import freeze_model
+from orchestrator.sampling.prompts import renderer
+from orchestrator.sampling.sampler import PromptSpec, SamplingSettings, problem_seed
+from orchestrator.stages.policy import open_policy, shown_problem
+from orchestrator.store.answers import suite_counts
+from orchestrator.store.problems import problems_to_sample
+from orchestrator.store.samples import add_sample, complete_problems, count_samples
+from orchestrator.store.stages import StageSummary
+
+
+def sample(run: Run) -> StageSummary:
+    """Draws what is missing. The samples do not depend on how often the run was interrupted.
+
+    Raises:
+        PlumError: the policy cannot be loaded or reached, or suites are still undecided.
+    """
+    settings = run.recipe.sampling
+    if settings is None:
+        raise InputError("the recipe has no [sampling]")
+    freeze_model(run.db, "sampling.model", settings.model)
+    _require_decided_suites(run)
+    problems = {
+        problem.id: shown_problem(run.db, settings, problem)
+        for problem in problems_to_sample(run.db)
+    }
+    done = complete_problems(run.db, settings.k)
+    total = len(problems) * settings.k
+    if len(done) < len(problems):
+        with Progress(total, "sample", "samples", done=count_samples(run.db)) as bar:
+            _draw(run, settings, problems, done, bar)
+    counts = {"problems": len(problems), "samples": count_samples(run.db)}
+    return StageSummary("sample", counts["samples"] == total, counts)
+
+
+def _draw(
+    run: Run,
+    settings: SamplingSection,
+    problems: dict[str, Problem],
+    done: set[str],
+    bar: Progress,
+) -> None:
+    render = renderer(settings.backend, settings.prompt_style, settings.model)
+    # Every problem, done or not: batches, and with them the samples, must stay the same.
+    prompts = [
+        PromptSpec(
+            problem.id, render(problem), problem_seed(run.recipe.run.seed, problem.id), settings.k
+        )
+        for problem in problems.values()
+    ]
+    drawn = open_policy(settings).sample(
+        prompts,
+        SamplingSettings(settings.temperature, settings.max_new_tokens, settings.top_p),
+        done,
+    )
+    for problem_id, group in groupby(drawn, key=lambda sampled: sampled.problem_id):
+        samples = list(group)
+        with run.db.transaction():
+            for sampled in samples:
+                add_sample(run.db, sampled, extract_solution(problems[problem_id], sampled.text))
+        bar.advance(len(samples))
+
+
+def _require_decided_suites(run: Run) -> None:
+    waiting = sum(n for (kept, _), n in suite_counts(run.db).items() if kept is None)
+    if waiting:
+        raise PlumError(
+            f"{waiting} suites have not been tried on their own reference; run `plum generate` again"
+        )

@@ -1,0 +1,68 @@
+"""How far a run is, read while another process writes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.store.database import Database, open_reader, writer_pid
+from orchestrator.store.stages import StageRecord, meta, stage_records
+
+
+@dataclass(frozen=True)
+class Count:
+    """Finished units of one kind, and how many there will be where that is known."""
+
+    name: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A moment in the life of a run."""
+
+    counts: tuple[Count, ...]
+    stages: tuple[StageRecord, ...]
+    writer_pid: int | None  # of the process that works on it now
+
+
+def read_status(folder: Path) -> Status:
+    """Looks at the run in `folder`.
+
+    Raises:
+        InputError: there is no run.
+    """
+    with open_reader(folder) as db:
+        return Status(tuple(_counts(db)), tuple(stage_records(db)), writer_pid(folder))
+
+
+def _counts(db: Database) -> list[Count]:
+    recipe = json.loads(meta(db, "recipe") or "{}")
+    answers_per_problem = recipe.get("generation.answers_per_problem")
+    k = recipe.get("sampling.k")
+    problems = _count(db, "problems")
+    suites = _count(db, "suites")
+    with_suite: int = db.value("SELECT count(DISTINCT problem_id) FROM suites WHERE kept = 1")
+    samples = _count(db, "samples")
+    return [
+        Count("problems", problems, problems),
+        Count("answers", _count(db, "answers"), _times(problems, answers_per_problem)),
+        Count("suites decided", _count(db, "suites WHERE kept IS NOT NULL"), suites),
+        Count("suites kept", _count(db, "suites WHERE kept = 1"), None),
+        Count("samples", samples, _times(with_suite, k)),
+        Count("checks", _count(db, "checks"), None),
+        Count("executions", _count(db, "executions"), None),
+        Count("execution errors", _count(db, "execution_errors"), None),
+        Count("labels", _count(db, "labels"), samples),
+    ]
+
+
+def _count(db: Database, what: str) -> int:
+    count: int = db.value(f"SELECT count(*) FROM {what}")
+    return count
+
+
+def _times(count: int, each: int | None) -> int | None:
+    return None if each is None else count * each
