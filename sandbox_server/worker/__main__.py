@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from sandbox_server.worker.language import Language, load_language
 from sandbox_server.worker.seccomp import compile_filter
 
 _EXIT_REFUSED = 1
+_REMOVAL_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def main() -> int:
         return _EXIT_REFUSED
     finally:
         zygote_end.close()
-        _remove_groups(settings, options.slots)
+        _remove_groups(settings)
     return 0
 
 
@@ -99,8 +101,10 @@ def _settings(language: Language) -> zygote.Settings:
     separate_users = os.geteuid() == 0 and _may_map_users()
     if not separate_users:
         missing["separate_users"] = "only root may map a second user; run the worker as root"
+    hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable
     try:
-        hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable = cgroups.find_hierarchy()
+        hierarchy = found = cgroups.find_hierarchy()
+        cgroups.remove_groups_of_the_dead(found)
     except cgroups.CgroupUnavailable as e:
         hierarchy = e
     confinement = Confinement(seccomp_program, None, separate_users, base_address_space_bytes=0)
@@ -109,7 +113,7 @@ def _settings(language: Language) -> zygote.Settings:
         harness=_load_harness(language),
         jail=JailSettings(confinement, missing, language.default_limits.file_bytes),
         hierarchy=hierarchy,
-        group_name=f"plum-{os.getpid()}",
+        worker_pid=os.getpid(),
     )
 
 
@@ -152,10 +156,15 @@ def _fork_zygote(settings: zygote.Settings, gateway: socket.socket) -> socket.so
     return ours
 
 
-def _remove_groups(settings: zygote.Settings, slots: int) -> None:
-    if isinstance(settings.hierarchy, cgroups.Hierarchy):
-        names = [f"{settings.group_name}-{number}" for number in range(slots)]
-        cgroups.remove_leftovers(settings.hierarchy, names)
+def _remove_groups(settings: zygote.Settings) -> None:
+    if isinstance(settings.hierarchy, cgroups.CgroupUnavailable):
+        return
+    deadline = time.monotonic() + _REMOVAL_TIMEOUT_S
+    while not cgroups.remove_groups_of_the_dead(settings.hierarchy, also=os.getpid()):
+        if time.monotonic() > deadline:
+            print("control groups are left: their processes do not end", file=sys.stderr)
+            return
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

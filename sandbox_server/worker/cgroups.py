@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -172,9 +171,23 @@ class SlotCgroup:
         return {key: int(value) for key, value in (line.split() for line in lines)}
 
 
-def remove_leftovers(hierarchy: Hierarchy, names: Sequence[str]) -> None:
-    """Removes groups called `names`, whose processes are gone."""
+def group_name(worker_pid: int, slot: int) -> str:
+    """Name of a slot's groups; says whose they are, so that others can clean up after a kill."""
+    return f"plum-{worker_pid}-{slot}"
+
+
+def remove_groups_of_the_dead(hierarchy: Hierarchy, also: int | None = None) -> bool:
+    """Removes the groups of workers that no longer run, and of the worker `also`.
+
+    Returns: whether none of them is left.
+    """
+    left = 0
     for parent in set(hierarchy.parents.values()):
-        for name in names:
-            with contextlib.suppress(OSError):
-                (parent / name).rmdir()
+        for folder in parent.glob("plum-*-*"):
+            pid = folder.name.split("-")[1]
+            if pid.isdecimal() and (int(pid) == also or not os.path.exists(f"/proc/{pid}")):
+                try:
+                    folder.rmdir()
+                except OSError:
+                    left += 1  # its last processes are still on their way out
+    return left == 0

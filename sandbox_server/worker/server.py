@@ -43,6 +43,7 @@ class Server:
         self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
         self._busy: dict[int, _Slot] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: list[asyncio.StreamWriter] = []
 
     async def run(self, require_isolation: str) -> None:
         """Brings the slots up, says ready or refused, and serves.
@@ -59,6 +60,7 @@ class Server:
                 await self._self_check(slot)
                 self._idle.put_nowait(slot)
         except (RefusedError, OSError) as e:
+            self.close()
             await self._send({"op": "refused", "reason": str(e)})
             raise RefusedError(str(e)) from e
         await self._send(
@@ -73,6 +75,12 @@ class Server:
         )
         while (message := await _read(reader)) is not None:
             await self._take(message)
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of every slot, which ends it."""
+        for line in self._lines:
+            line.transport.abort()
 
     async def _send(self, message: dict[str, Any]) -> None:
         self._writer.write(protocol.encode(message))
@@ -95,8 +103,9 @@ class Server:
         answer = await self._ask(slot, message)
         del self._busy[seq]
         if answer is None:
-            answer = {"op": "failed", "seq": seq, "message": "the slot died"}
-            await self._send(answer)
+            self._lines.remove(slot.writer)
+            slot.writer.close()
+            await self._send({"op": "failed", "seq": seq, "message": "the slot died"})
             await self._replace(slot.number)
             return
         self._idle.put_nowait(slot)
@@ -130,6 +139,7 @@ class Server:
         with theirs:
             messages.send(self._zygote, {"slot": number}, [theirs.fileno()])
         reader, writer = await asyncio.open_connection(sock=ours)
+        self._lines.append(writer)
         hello = await _read(reader)
         if hello is None:
             raise RefusedError(f"slot {number} died while it was built")

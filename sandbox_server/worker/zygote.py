@@ -39,8 +39,7 @@ class Settings:
     harness: ModuleType
     jail: JailSettings
     hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable
-    #: Prefix of the names of this worker's control groups.
-    group_name: str
+    worker_pid: int
 
 
 def serve(requests: socket.socket, settings: Settings) -> None:
@@ -123,7 +122,9 @@ def _make_group(
     try:
         if isinstance(settings.hierarchy, cgroups.CgroupUnavailable):
             raise settings.hierarchy
-        group = cgroups.SlotCgroup.create(settings.hierarchy, f"{settings.group_name}-{slot}")
+        group = cgroups.SlotCgroup.create(
+            settings.hierarchy, cgroups.group_name(settings.worker_pid, slot)
+        )
         if pid:
             group.add(pid)
     except (cgroups.CgroupUnavailable, OSError) as e:
