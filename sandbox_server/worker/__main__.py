@@ -31,6 +31,7 @@ class _Options:
     slots: int
     require_isolation: str
     socket: Path | None
+    connect: Path | None
     socket_fd: int | None
 
 
@@ -66,6 +67,7 @@ def _parse() -> _Options:
     parser = argparse.ArgumentParser(prog="sandbox_server.worker", description=__doc__)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--socket", type=Path, help="listen here for the gateway")
+    where.add_argument("--connect", type=Path, help="connect here to the gateway")
     where.add_argument("--socket-fd", type=int, help="descriptor of a connection to the gateway")
     parser.add_argument("--language-dir", type=Path, required=True)
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
@@ -76,6 +78,10 @@ def _parse() -> _Options:
 def _connect(options: _Options) -> socket.socket:
     if options.socket_fd is not None:
         return socket.socket(fileno=options.socket_fd)
+    if options.connect is not None:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(options.connect))
+        return connection
     path = str(options.socket)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

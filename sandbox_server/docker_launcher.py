@@ -1,0 +1,192 @@
+"""Launcher `docker`: one hardened, warm container per language.
+
+The worker in the container connects to a Unix socket that the gateway has put
+into a folder of its own; there is no network, and nothing else is shared. The
+container ends when its worker does, and the worker when the gateway closes the
+line or dies, so neither outlives the other for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox_server.errors import StartupError, WorkerFailed
+from sandbox_server.languages import Language
+from sandbox_server.link import WorkerLink
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
+_log = logging.getLogger("plum-sandbox")
+
+_WORKER_RULES = Path(__file__).parent / "worker" / "seccomp.json"
+#: What the worker may do beyond what its jails may: make them. It puts each jail
+#: under the stricter list before any candidate code runs there.
+_WORKER_CALLS = (
+    *("unshare", "mount", "umount2", "pivot_root", "sethostname", "chroot", "setns"),
+    *("open_tree", "move_mount", "mount_setattr", "fsopen", "fsconfig", "fsmount"),
+    *("seccomp", "prctl", "capset", "landlock_create_ruleset", "landlock_add_rule"),
+    *("landlock_restrict_self", "memfd_create", "clone", "clone3", "execve", "socket"),
+    *("socketpair", "ioctl", "prlimit64", "sched_setaffinity", "setpriority", "mknodat"),
+    *("personality", "execveat"),
+)
+_SOCKET_FOLDER = "/run/plum"
+_CONTAINER_USER = "65532:65532"
+_SLOT_PROCESSES = 96
+_OWN_MEMORY_BYTES = 512 << 20
+_SLOT_MEMORY_BYTES = 1 << 30
+_CONNECT_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 5
+
+
+def seccomp_profile() -> dict[str, Any]:
+    """The container's profile: the jails' allow-list and what the worker needs to make jails."""
+    rules = json.loads(_WORKER_RULES.read_text(encoding="utf-8"))["rules"]
+    names = {name for rule in rules for name in rule.get("allow", ())}
+    return {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "archMap": [
+            {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []},
+            {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": []},
+        ],
+        "syscalls": [{"names": sorted({*names, *_WORKER_CALLS}), "action": "SCMP_ACT_ALLOW"}],
+    }
+
+
+class DockerLauncher:
+    """Workers in containers.
+
+    slots: executions each runs at one time.
+    require_isolation: the level below which a worker refuses; None: the worker's default.
+    image_prefix: a language's image is this and its name.
+    runtime: a container runtime the engine knows, for example "runsc"; None: its default.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        slots: int,
+        require_isolation: str | None = None,
+        image_prefix: str = "plum-sandbox-",
+        runtime: str | None = None,
+    ) -> None:
+        self._slots = slots
+        self._require_isolation = require_isolation
+        self._image_prefix = image_prefix
+        self._runtime = runtime
+        self._client: docker.DockerClient | None = None
+
+    async def start(self, language: Language) -> WorkerLink:
+        """See `Launcher.start`.
+
+        Raises:
+            StartupError: no engine answers, or it does not have the image.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="plum-"))
+        try:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(folder / "worker.sock"))
+                # The folder's name is unguessable, and it is closed to all but its owner's mounts.
+                os.chmod(folder, 0o711)
+                os.chmod(folder / "worker.sock", 0o666)
+                listener.listen(1)
+                listener.setblocking(False)
+                container = await asyncio.to_thread(self._run, language, folder)
+                connection = await _accept(listener, container)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        return await WorkerLink.open(connection, lambda: _end(container))
+
+    def _run(self, language: Language, folder: Path) -> Container:
+        import docker
+        from docker.errors import APIError, DockerException, ImageNotFound
+        from docker.types import LogConfig
+
+        image = self._image_prefix + language.name
+        command = ["--slots", str(self._slots), "--connect", f"{_SOCKET_FOLDER}/worker.sock"]
+        if self._require_isolation is not None:
+            command += ["--require-isolation", self._require_isolation]
+        try:
+            if self._client is None:
+                self._client = docker.from_env()
+            return self._client.containers.run(
+                image,
+                command,
+                detach=True,
+                auto_remove=True,
+                labels={"plum.sandbox.language": language.name},
+                network_mode="none",
+                ipc_mode="private",
+                read_only=True,
+                user=_CONTAINER_USER,
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges", "seccomp=" + json.dumps(seccomp_profile())],
+                pids_limit=self._slots * _SLOT_PROCESSES + 32,
+                mem_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
+                memswap_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
+                nano_cpus=self._slots * 1_000_000_000,
+                volumes={str(folder): {"bind": _SOCKET_FOLDER, "mode": "ro"}},
+                tmpfs={"/tmp": "size=1m,mode=1777,nosuid,nodev,noexec"},
+                runtime=self._runtime,
+                log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"}),
+            )
+        except ImageNotFound as e:
+            raise StartupError(f"no image {image}: make it with scripts/build-images") from e
+        except APIError as e:
+            raise WorkerFailed(f"container of {language.name}: {e.explanation or e}") from e
+        except DockerException as e:
+            raise StartupError(f"no Docker engine answers: {e}") from e
+
+
+async def _accept(listener: socket.socket, container: Container) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            accepting = asyncio.ensure_future(loop.sock_accept(listener))
+            waiting = asyncio.ensure_future(asyncio.to_thread(_wait, container))
+            done, _ = await asyncio.wait({accepting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    except TimeoutError:
+        await _end(container)
+        raise WorkerFailed(f"container did not connect within {_CONNECT_TIMEOUT_S:.0f} s") from None
+    if accepting in done:
+        connection, _ = accepting.result()
+        return connection
+    accepting.cancel()
+    raise WorkerFailed(f"container ended before it connected: {waiting.result()}")
+
+
+def _wait(container: Container) -> str:
+    """How the container ended, and its last lines."""
+    from docker.errors import APIError
+
+    last = b""
+    try:
+        for line in container.logs(stream=True, follow=True):
+            last = (last + line)[-1000:]
+        return f"exit status {container.wait()['StatusCode']}: {last.decode(errors='replace')}"
+    except APIError:  # removed as soon as it ended
+        return last.decode(errors="replace")
+
+
+async def _end(container: Container) -> None:
+    await asyncio.to_thread(_kill, container)
+
+
+def _kill(container: Container) -> None:
+    from docker.errors import APIError
+
+    try:
+        container.kill()
+        container.wait(condition="removed", timeout=_STOP_TIMEOUT_S)
+    except (APIError, OSError) as e:
+        _log.debug("container %s had ended: %s", container.short_id, e)

@@ -1,0 +1,103 @@
+"""A real worker as a child process, spoken to over its own protocol."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sandbox_server.worker import protocol
+
+ROOT = Path(__file__).parents[2]
+LANGUAGE = ROOT / "images" / "python"
+
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+
+
+class WorkerProcess:
+    """A worker of the python language; `slots` executions at one time."""
+
+    def __init__(self, slots: int = 1, *arguments: str, user: int | None = None) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._frames = self._socket.makefile("rb")
+        self._numbers = itertools.count(1)
+        with theirs:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-s", "-P", "-m", "sandbox_server.worker"),
+                    *("--socket-fd", str(theirs.fileno()), "--language-dir", str(LANGUAGE)),
+                    *("--slots", str(slots), *arguments),
+                ],
+                pass_fds=[theirs.fileno()],
+                env=_ENVIRONMENT,
+                user=user,
+                start_new_session=True,
+            )
+        self.first = self.receive()
+
+    def receive(self) -> dict[str, Any]:
+        """The next message of the worker."""
+        message = protocol.read(self._frames)
+        assert message is not None, "the worker is gone"
+        return message
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Sends one message."""
+        self._socket.sendall(protocol.encode(message))
+
+    def start(self, solution: str, test: str, **limits: Any) -> int:
+        """Begins an execution and returns its number."""
+        seq = next(self._numbers)
+        self.send(
+            {
+                "op": "execute",
+                "seq": seq,
+                "solution": solution,
+                "test": test,
+                "limits": {**self.first["default_limits"], **limits},
+            }
+        )
+        return seq
+
+    def execute(self, solution: str, test: str, **limits: Any) -> dict[str, Any]:
+        """The result of one execution."""
+        seq = self.start(solution, test, **limits)
+        answer = self.receive()
+        assert answer["seq"] == seq
+        assert answer["op"] == "result", answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def outcome(self, body: str, **limits: Any) -> str:
+        """What the candidate `body`, which assigns `found`, puts there, as text."""
+        solution = f"{body}\n"
+        result = self.execute(solution, "assert True\nprint(repr(found))\n", **limits)
+        assert result["verdict"] == "PASSED", result
+        text: str = result["stdout"].strip()
+        return text
+
+    def close(self) -> int:
+        """Hangs up and waits for the worker to end."""
+        # shutdown, not close alone: the reader holds the socket open too.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._frames.close()
+        self._socket.close()
+        return self.process.wait(timeout=20)
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below `pid`, from the nearest to the farthest."""
+    found = []
+    pending = [pid]
+    while pending:
+        current = pending.pop(0)
+        for task in os.listdir(f"/proc/{current}/task"):
+            text = Path(f"/proc/{current}/task/{task}/children").read_text(encoding="ascii")
+            children = [int(child) for child in text.split()]
+            found += children
+            pending += children
+    return found
