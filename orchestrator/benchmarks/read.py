@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from orchestrator.benchmarks.rows import Row, read_rows
@@ -31,9 +32,7 @@ def read_benchmark(path: Path, format: str, limit: int | None = None) -> list[Ju
         raise InputError(f"format {format!r} is unknown; there are {', '.join(FORMATS)}")
     problems: list[JudgedProblem] = []
     seen: dict[str, str] = {}
-    for row in read_rows(path):
-        if limit is not None and len(problems) >= limit:
-            break
+    for row in islice(read_rows(path), limit):
         judged = FORMATS[format](row)
         first = seen.setdefault(judged.problem.id, row.where)
         if first != row.where:
