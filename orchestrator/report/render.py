@@ -14,6 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -40,6 +41,36 @@ class _VerdictRow:
 
 def render_report(data: ReportData) -> str:
     """The page."""
+    style, script = _asset("page.css"), _asset("page.js")
+    shown = data.problems[:MAX_PROBLEMS]
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            data=data,
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_csp_hash(style),
+            script_hash=_csp_hash(script),
+            problems_json=Markup(_script_json([_bounded(p) for p in shown])),
+            shown=len(shown),
+            phases=list(Phase),
+            verdicts=_verdict_rows(data),
+            funnel=bars([step.count for step in data.funnel]),
+            consistency=bars([row.count for row in data.consistency]),
+            check_codes=bars([row.count for row in data.check_codes]),
+            labels=bars([row.count for row in data.labels]),
+            timings=bars([row.wall_s for row in data.timings]),
+            histogram=histogram(data.correct_shares),
+            intervals=intervals(data.comparisons),
+        )
+    )
+    # A lone surrogate, which models do produce, cannot be written to any file.
+    return page.encode(errors="replace").decode()
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("orchestrator.report", ""),
         autoescape=True,
@@ -50,28 +81,7 @@ def render_report(data: ReportData) -> str:
     environment.filters["percent"] = _percent
     environment.filters["points"] = _points
     environment.filters["duration"] = _duration
-    style, script = _asset("page.css"), _asset("page.js")
-    shown = data.problems[:MAX_PROBLEMS]
-    page = environment.get_template("page.html").render(
-        data=data,
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
-        problems_json=Markup(_script_json([_bounded(p) for p in shown])),
-        shown=len(shown),
-        phases=list(Phase),
-        verdicts=_verdict_rows(data),
-        funnel=bars([step.count for step in data.funnel]),
-        consistency=bars([row.count for row in data.consistency]),
-        check_codes=bars([row.count for row in data.check_codes]),
-        labels=bars([row.count for row in data.labels]),
-        timings=bars([row.wall_s for row in data.timings]),
-        histogram=histogram(data.correct_shares),
-        intervals=intervals(data.comparisons),
-    )
-    # A lone surrogate, which models do produce, cannot be written to any file.
-    return page.encode(errors="replace").decode()
+    return environment
 
 
 def _asset(name: str) -> str:

@@ -109,7 +109,7 @@ def test_a_bad_row_is_named(
     tmp_path: Path, format: str, change: dict[str, Any], message: str
 ) -> None:
     second = {**HUMANEVAL, "task_id": "b", **change}
-    with pytest.raises(InputError, match=".") as caught:
+    with pytest.raises(InputError) as caught:
         read_benchmark(write(tmp_path / "b.jsonl", HUMANEVAL, second), format)
     assert message in str(caught.value)
 
