@@ -21,7 +21,7 @@ from orchestrator.store.answers import (
     start_codes,
     suite_counts,
 )
-from orchestrator.store.executions import error_counts, outcome_of
+from orchestrator.store.executions import count_missing_references, error_counts, outcome_of
 from orchestrator.store.stages import StageSummary
 
 _PAGE = 256
@@ -38,7 +38,7 @@ def filter_suites(run: Run) -> StageSummary:
         for answer in page:
             with run.db.transaction():
                 _parse(run, answer)
-    missing = sum(1 for _ in _references_without_outcome(run))
+    missing = count_missing_references(run.db)
     execute_pairs(run, _references_without_outcome(run), missing, "filter")
     _decide(run)
     _drop_other_names(run)

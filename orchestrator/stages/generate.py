@@ -13,7 +13,7 @@ from orchestrator.progress import Progress
 from orchestrator.recipe import GenerationSection
 from orchestrator.run import Run
 from orchestrator.run_inputs import freeze_file
-from orchestrator.store.answers import add_answer, answered, token_counts
+from orchestrator.store.answers import add_answer, answered, count_answers, token_counts
 from orchestrator.store.problems import count_problems, problem_pages
 from orchestrator.store.stages import StageSummary
 
@@ -34,8 +34,8 @@ def generate(run: Run) -> StageSummary:
     counts: Counter[str] = Counter()
     with closing(_provider(settings)) as provider:
         total = count_problems(run.db) * settings.answers_per_problem
-        with Progress(total, "generate", "answers") as bar:
-            requests = _missing(run, provider, settings.answers_per_problem, counts, bar)
+        with Progress(total, "generate", "answers", done=count_answers(run.db)) as bar:
+            requests = _missing(run, provider, settings.answers_per_problem, counts)
             run.db.wait_for_disk(True)  # answers are paid for
             try:
                 for request, answer in answer_all(provider, requests):
@@ -55,7 +55,7 @@ def generate(run: Run) -> StageSummary:
 
 
 def _missing(
-    run: Run, provider: Provider, answers_per_problem: int, counts: Counter[str], bar: Progress
+    run: Run, provider: Provider, answers_per_problem: int, counts: Counter[str]
 ) -> Iterator[Request]:
     for page in problem_pages(run.db, _PAGE):
         for problem in page:
@@ -64,7 +64,6 @@ def _missing(
             for index in range(answers_per_problem):
                 if index in there:
                     counts["answers"] += 1
-                    bar.advance()
                 else:
                     yield Request(problem, index, sha)
 

@@ -74,6 +74,12 @@ def add_answer(
     )
 
 
+def count_answers(db: Database) -> int:
+    """How many answers there are."""
+    count: int = db.value("SELECT count(*) FROM answers")
+    return count
+
+
 def token_counts(db: Database) -> tuple[int, int]:
     """Prompt and completion tokens of all answers."""
     return db.rows(

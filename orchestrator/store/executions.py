@@ -8,6 +8,7 @@ from dataclasses import asdict
 from orchestrator.domain import (
     AssertionFailure,
     Assertions,
+    CheckStatus,
     ExecutionError,
     ExecutionResult,
     Phase,
@@ -115,8 +116,20 @@ def kept_suites(db: Database, problem_id: str) -> list[str]:
 _PAIRS = (
     " FROM samples s JOIN suites u ON u.problem_id = s.problem_id AND u.kept = 1"
     " LEFT JOIN executions e ON e.candidate_sha = s.candidate_sha AND e.test_sha = u.test_sha"
+    " LEFT JOIN checks c ON c.candidate_sha = s.candidate_sha"
     " WHERE s.truncated = 0 AND s.candidate_sha IS NOT NULL AND e.candidate_sha IS NULL"
+    f" AND coalesce(c.status, '') != '{CheckStatus.SYNTAX_ERROR}'"  # dropped in any case
 )
+
+
+def count_missing_references(db: Database) -> int:
+    """Pairs of reference and suite that are to be executed before suites can be decided."""
+    count: int = db.value(
+        "SELECT count(*) FROM (SELECT DISTINCT u.reference_sha, u.test_sha FROM suites u"
+        " LEFT JOIN executions e ON e.candidate_sha = u.reference_sha AND e.test_sha = u.test_sha"
+        " WHERE u.kept IS NULL AND e.candidate_sha IS NULL)"
+    )
+    return count
 
 
 def count_missing_pairs(db: Database) -> int:

@@ -116,7 +116,7 @@ _pieces = st.sampled_from(
         "```",
         "```python",
         "~~~",
-        "[teſt]",
+        "[te\u017ft]",
         "assert 1",
         "x",
     ]

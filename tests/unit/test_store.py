@@ -186,9 +186,15 @@ def test_a_stage_adds_up_its_time_and_keeps_its_last_summary(tmp_path: Path) -> 
 
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     with open_writer(tmp_path) as db:
-        with pytest.raises(ZeroDivisionError), db.transaction():
-            add_problem(db, 0, Problem("p", "x", "python", None, None, "plain"))
-            raise ZeroDivisionError
+        problem = Problem("p", "x", "python", None, None, "plain")
+
+        def fail() -> None:
+            with db.transaction():
+                add_problem(db, 0, problem)
+                add_problem(db, 1, problem)
+
+        with pytest.raises(sqlite3.IntegrityError):
+            fail()
         assert list(problem_pages(db, 1)) == []
 
 
