@@ -14,11 +14,12 @@ from typing import Any
 import click
 
 from orchestrator.errors import PlumError
+from trainer import checkpoints
 from trainer.manifest import finished, identity
 from trainer.recipe import Method, read_recipe
 
 _INTERRUPTED = 130
-#: What the library says when the `train` extra is not installed.
+#: What the `train` extra brings.
 _TRAIN_EXTRA = ("torch", "trl", "transformers", "datasets", "peft", "accelerate")
 
 
@@ -81,19 +82,23 @@ def _train(file: Path, method: Method, *, resume: bool) -> dict[str, Any]:
     before = finished(recipe, what)
     if before is not None:
         print(f"plum-train: {recipe.output_dir} holds this training already", file=sys.stderr)
+        checkpoints.remove(recipe)
         return before
+    start = checkpoints.newest(recipe, what) if resume else None
     # Before torch is loaded, which reads it once: its threads otherwise spin while they wait
     # for each other, at a great loss where anything else uses the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Late: torch and its friends take seconds to import, and --help needs none of them.
+    # Late: each method brings in the libraries that it needs.
+    train: Callable[..., dict[str, Any]] = import_module(f"trainer.{method}").train
     try:
-        import_module("trainer.training").quiet_libraries()
-        train: Callable[..., dict[str, Any]] = import_module(f"trainer.{method}").train
+        manifest = train(recipe, what, start)
     except ModuleNotFoundError as e:
         if (e.name or "").split(".")[0] not in _TRAIN_EXTRA:
             raise
         raise PlumError(f"no module {e.name!r}: pip install 'plum-code[train]'") from e
-    return train(recipe, what, resume=resume)
+    # Not before: until the manifest stands, a killed training goes on from them.
+    checkpoints.remove(recipe)
+    return manifest
 
 
 def _summary(manifest: dict[str, Any]) -> str:

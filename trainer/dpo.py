@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
-
-from trl import DPOConfig, DPOTrainer
 
 from orchestrator.errors import InputError
 from trainer.manifest import write_manifest
 from trainer.prepare import prepare
 from trainer.recipe import Recipe
-from trainer.rows import balanced_pairs
+from trainer.rows import balanced_pairs, read_rows
 from trainer.tokens import load_tokenizer
-from trainer.training import adapter, arguments, dataset, run
 
 
-def train(recipe: Recipe, what: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+def train(recipe: Recipe, what: dict[str, Any], start: Path | None) -> dict[str, Any]:
     """Trains with DPO and returns the manifest, which is written beside the policy.
 
-    what: the training's identity.
+    what: the training's identity. start: the checkpoint to go on from, if any.
 
     Raises:
-        InputError: the model, the data or the checkpoints do not serve.
+        InputError: the model or the data do not serve.
     """
+    read = read_rows(recipe.data)
     tokenizer = load_tokenizer(recipe.model, recipe.end_of_turn)
-    rows = prepare(recipe, tokenizer)
+    rows = prepare(recipe, read, tokenizer)
     pairs = balanced_pairs(rows.train, recipe.seed)
     watched = balanced_pairs(rows.watch, recipe.seed)
     if not pairs:
         raise InputError(f"{recipe.data}: no problem has rows of both labels, so there is no pair")
+    # Late, as these take seconds to load: what is wrong with the rows has been said by now.
+    from trl import DPOConfig, DPOTrainer
+
+    from trainer.training import adapter, arguments, dataset, quiet_libraries, run
+
+    quiet_libraries()
     trainer = DPOTrainer(
         model=recipe.model,
         args=DPOConfig(**arguments(recipe, watch=bool(watched)), beta=recipe.beta),
@@ -37,6 +42,6 @@ def train(recipe: Recipe, what: dict[str, Any], *, resume: bool) -> dict[str, An
         processing_class=tokenizer,
         peft_config=adapter(recipe),
     )
-    result = run(trainer, recipe, what, resume=resume)
+    result = run(trainer, recipe, what, start)
     counts = {**rows.counts, "pairs": len(pairs), "eval_pairs": len(watched)}
     return write_manifest(recipe, what, counts, None, result)

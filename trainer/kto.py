@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
-
-from trl import KTOConfig, KTOTrainer
 
 from trainer.manifest import write_manifest
 from trainer.prepare import prepare
 from trainer.recipe import Recipe
+from trainer.rows import read_rows
 from trainer.tokens import load_tokenizer
-from trainer.training import adapter, arguments, dataset, run
 from trainer.weights import balance
 
 
-def train(recipe: Recipe, what: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+def train(recipe: Recipe, what: dict[str, Any], start: Path | None) -> dict[str, Any]:
     """Trains with KTO and returns the manifest, which is written beside the policy.
 
-    what: the training's identity.
+    what: the training's identity. start: the checkpoint to go on from, if any.
 
     Raises:
-        InputError: the model, the data or the checkpoints do not serve.
+        InputError: the model or the data do not serve.
     """
+    read = read_rows(recipe.data)
     tokenizer = load_tokenizer(recipe.model, recipe.end_of_turn)
-    rows = prepare(recipe, tokenizer)
+    rows = prepare(recipe, read, tokenizer)
     weights = balance(rows.desirable, rows.undesirable, recipe.weighted_ratio)
+    # Late, as these take seconds to load: what is wrong with the rows has been said by now.
+    from trl import KTOConfig, KTOTrainer
+
+    from trainer.training import adapter, arguments, dataset, quiet_libraries, run
+
+    quiet_libraries()
     trainer = KTOTrainer(
         # A path, not a loaded model: the reference is loaded from the same place.
         model=recipe.model,
@@ -40,5 +46,5 @@ def train(recipe: Recipe, what: dict[str, Any], *, resume: bool) -> dict[str, An
         processing_class=tokenizer,
         peft_config=adapter(recipe),
     )
-    result = run(trainer, recipe, what, resume=resume)
+    result = run(trainer, recipe, what, start)
     return write_manifest(recipe, what, rows.counts, asdict(weights), result)

@@ -1,13 +1,14 @@
-"""From the recipe's file to the rows of one training, with a count for every row left out."""
+"""From the rows of a file to those of one training, with a count for every row left out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import InputError
 from trainer.recipe import Method, Recipe
-from trainer.rows import Row, cap, read_rows, shuffle, split, without_lone_last
+from trainer.rows import Row, cap, shuffle, split, without_lone_last
 from trainer.tokens import fit
 
 
@@ -30,13 +31,12 @@ class Prepared:
         return len(self.train) - self.desirable
 
 
-def prepare(recipe: Recipe, tokenizer: Any) -> Prepared:
-    """Reads, fits, splits, caps and shuffles the rows of `recipe.data`.
+def prepare(recipe: Recipe, rows: Sequence[Row], tokenizer: Any) -> Prepared:
+    """Fits, splits, caps and shuffles the rows that were read from `recipe.data`.
 
     Raises:
-        InputError: a row is bad, or too few are left to train with.
+        InputError: too few are left to train with.
     """
-    rows = read_rows(recipe.data)
     usable = [row for row in rows if row.label] if recipe.method is Method.SFT else rows
     fitted = fit(usable, tokenizer, recipe.max_length)
     train, watch = split(fitted.rows, recipe.eval_share, recipe.seed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 import time
 import warnings
@@ -18,12 +16,10 @@ import transformers
 from tqdm import tqdm
 
 from orchestrator.progress import Progress
-from trainer.manifest import require_same
+from trainer import checkpoints
 from trainer.recipe import Recipe
 from trainer.rows import Pair, Row
 
-_CHECKPOINTS = "checkpoints"
-_IDENTITY = "identity.json"
 #: What is worth a line while training; the manifest keeps everything.
 _SHOWN = ("loss", "eval_loss", "rewards/margins", "kl")
 
@@ -43,7 +39,7 @@ def arguments(recipe: Recipe, *, watch: bool) -> dict[str, Any]:
     """
     cuda = torch.cuda.is_available()
     return {
-        "output_dir": str(recipe.output_dir / _CHECKPOINTS),
+        "output_dir": str(checkpoints.folder(recipe)),
         "seed": recipe.seed,
         "data_seed": recipe.seed,
         "num_train_epochs": recipe.epochs,
@@ -90,23 +86,16 @@ def dataset(rows: Sequence[Row | Pair]) -> Any:
     return datasets.Dataset.from_list([asdict(row) for row in rows]) if rows else None
 
 
-def run(trainer: Any, recipe: Recipe, what: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+def run(trainer: Any, recipe: Recipe, what: dict[str, Any], start: Path | None) -> dict[str, Any]:
     """Trains to the end and saves the policy and its tokenizer in `recipe.output_dir`.
 
     what: the training's identity, kept beside the checkpoints.
-    resume: go on from the newest whole checkpoint, if there is one.
+    start: the checkpoint to go on from; None starts over.
 
-    Returns steps, wall time in seconds (of this call) and the last metrics.
-
-    Raises:
-        InputError: the checkpoints are another training's.
+    Returns steps, wall time in seconds (of this call) and metrics.
     """
-    folder = recipe.output_dir / _CHECKPOINTS
-    start = _newest_checkpoint(folder, what) if resume else None
     if start is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (folder / _IDENTITY).write_text(json.dumps(what), encoding="utf-8")
+        checkpoints.begin(recipe, what)
     # It would print to standard output, which is the manifest's.
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(_ShowProgress(str(recipe.method)))
@@ -114,8 +103,6 @@ def run(trainer: Any, recipe: Recipe, what: dict[str, Any], *, resume: bool) -> 
     trainer.train(resume_from_checkpoint=None if start is None else str(start))
     wall_s = time.monotonic() - began
     trainer.save_model(str(recipe.output_dir))
-    # What remains would only cost room: a finished training is not gone on with.
-    shutil.rmtree(folder)
     return {
         "steps": trainer.state.global_step,
         "resumed_from": None if start is None else start.name,
@@ -124,22 +111,6 @@ def run(trainer: Any, recipe: Recipe, what: dict[str, Any], *, resume: bool) -> 
         "metrics": _last_metrics(trainer.state.log_history),
         "history": trainer.state.log_history,
     }
-
-
-def _newest_checkpoint(folder: Path, what: dict[str, Any]) -> Path | None:
-    """The newest checkpoint that was written to its end, or None."""
-    if not (folder / _IDENTITY).exists():
-        return None
-    require_same(folder, json.loads((folder / _IDENTITY).read_text(encoding="utf-8")), what)
-    found = sorted(folder.glob("checkpoint-*"), key=lambda p: -int(p.name.split("-")[1]))
-    for checkpoint in found:
-        try:
-            # Written last, so a checkpoint without it was cut short.
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return checkpoint
-    return None
 
 
 def _last_metrics(history: Sequence[dict[str, float]]) -> dict[str, float]:

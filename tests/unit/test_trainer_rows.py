@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ from trainer.rows import (
 
 ROWS = st.lists(
     st.builds(
-        lambda problem, completion, label: Row(f"p{problem}", f"c{completion}", label, f"{problem}"),
+        lambda problem, completion, label: Row(
+            f"p{problem}", f"c{completion}", label, f"{problem}"
+        ),
         st.integers(0, 6),
         st.integers(0, 30),
         st.booleans(),
@@ -107,7 +110,7 @@ def test_a_shuffle_is_a_permutation_that_its_seed_determines(rows: list[Row], se
 def test_rows_of_one_problem_do_not_stay_together() -> None:
     rows = [Row(f"p{i // 20}", f"c{i}", i % 2 == 0, f"p{i // 20}") for i in range(2000)]
     shuffled = shuffle(rows, 0)
-    neighbours = sum(a.problem == b.problem for a, b in zip(shuffled, shuffled[1:], strict=False))
+    neighbours = sum(a.problem == b.problem for a, b in pairwise(shuffled))
     assert neighbours < len(rows) / 20
 
 

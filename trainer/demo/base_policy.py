@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from orchestrator.progress import progress
 from trainer.demo.corpus import documents
@@ -56,6 +57,7 @@ def make_base_policy(folder: Path, tasks: Sequence[Task], seed: int, steps: int)
         )
     )
     _train(model, tokenizer, documents(tasks, seed), steps)
+    disable_progress_bar()  # of saving: a bar for a moment is noise in a log
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
