@@ -65,7 +65,8 @@ def answer_all(
     source = iter(requests)
     under_way: dict[Future[Answer | None], Request] = {}
     failure: ProviderError | None = None
-    with ThreadPoolExecutor(provider.concurrency, "plum-generate") as pool:
+    pool = ThreadPoolExecutor(provider.concurrency, "plum-generate")
+    try:
         while True:
             while failure is None and len(under_way) < provider.concurrency:
                 request = next(source, None)
@@ -82,5 +83,10 @@ def answer_all(
                     failure = failure or e
                     continue
                 yield request, answer
+    except BaseException:
+        provider.close()  # nobody waits for the answers any more: an interrupt must not take minutes
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     if failure is not None:
         raise failure

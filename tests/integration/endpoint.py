@@ -27,7 +27,7 @@ class Endpoint:
     """What a test sees of the server."""
 
     url: str = ""
-    #: Answered requests by their idempotency key, and how many requests there were.
+    #: Answered requests to the teacher by their idempotency key, and requests of any kind.
     answered: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     fault: Fault | None = None
@@ -50,8 +50,9 @@ def serve_endpoint(fault: Fault | None = None) -> Iterator[Endpoint]:
             reply = endpoint.fault(number, body) if endpoint.fault else None
             if reply is None:
                 reply = (200, json.dumps(_complete(body)), {"Content-Type": "application/json"})
-                with endpoint.lock:
-                    endpoint.answered[self.headers.get("Idempotency-Key", "")] += 1
+                if body["model"] == "teacher":
+                    with endpoint.lock:
+                        endpoint.answered[self.headers["Idempotency-Key"]] += 1
             self._send(*reply)
 
         def _send(self, status: int, text: str | None, headers: dict[str, str]) -> None:

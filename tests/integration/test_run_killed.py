@@ -1,0 +1,97 @@
+"""SIGKILL at any moment loses only work in flight, doubles nothing, and changes no label."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.store.database import open_reader
+from tests.integration.endpoint import Endpoint, Reply, serve_endpoint
+from tests.integration.run_helpers import (
+    count,
+    dataset,
+    labels,
+    plum,
+    plum_command,
+    stages_of,
+    write_instructions,
+    write_recipe,
+)
+
+PROBLEMS, K = 40, 6
+KILLS = 20
+
+
+def slowly(number: int, body: object) -> Reply | None:
+    """Answers as usual, but so slowly that kills find every stage at work."""
+    time.sleep(0.05)
+    return None
+
+
+def stored_requests(run_dir: Path) -> set[str]:
+    """Idempotency keys of the answers that a run has stored."""
+    if not (run_dir / "plum.sqlite3").exists():
+        return set()
+    with open_reader(run_dir) as db:
+        if db.value("SELECT count(*) FROM sqlite_master WHERE name = 'answers'") == 0:
+            return set()
+        return {f"{sha}-{i}" for sha, i in db.rows("SELECT request_sha, answer_index FROM answers")}
+
+
+def kill_repeatedly(recipe: Path, run_dir: Path, endpoint: Endpoint) -> dict[str, int]:
+    """Starts the run and kills it, over and over, most times while it is at work.
+
+    Returns how often each answer was asked for until it was stored.
+    """
+    generator = random.Random(11)
+    kills = 0
+    frozen: dict[str, int] = {}
+    for _ in range(KILLS):
+        command = plum_command("run", recipe, "--run-dir", run_dir)
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as run:
+            try:
+                run.wait(generator.uniform(0.2, 2.2))
+            except subprocess.TimeoutExpired:
+                run.kill()
+                kills += 1
+        # An answer that was in flight at a kill is asked for again; a stored one never.
+        for key in stored_requests(run_dir):
+            assert frozen.setdefault(key, endpoint.answered[key]) == endpoint.answered[key]
+    assert kills >= KILLS // 2
+    return frozen
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_nothing(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    for folder in (calm, rough):
+        folder.mkdir()
+        write_instructions(folder, PROBLEMS)
+    with serve_endpoint(slowly) as endpoint:
+        recipe = write_recipe(calm, endpoint.url, sandbox_address, k=K)
+        assert plum("run", recipe, "--run-dir", calm / "run").returncode == 0
+    with serve_endpoint(slowly) as endpoint:
+        recipe = write_recipe(rough, endpoint.url, sandbox_address, k=K)
+        frozen = kill_repeatedly(recipe, rough / "run", endpoint)
+        done = plum("run", recipe, "--run-dir", rough / "run", "--json")
+        assert done.returncode == 0, done.stderr
+        assert {key: endpoint.answered[key] for key in frozen} == frozen
+        # What was in flight at a kill may have been answered to nobody: at most `concurrency`.
+        assert endpoint.answered.total() <= 2 * PROBLEMS + 4 * KILLS
+    assert labels(rough / "run") == labels(calm / "run")
+    assert stages_of(done)["sample"]["counts"]["samples"] == len(labels(calm / "run"))
+    assert {**dataset(rough / "run"), "README.md": b""} == {
+        **dataset(calm / "run"),
+        "README.md": b"",
+    }
+    with open_reader(rough / "run") as db, open_reader(calm / "run") as other:
+        for table in ("answers", "suites", "samples", "checks", "executions", "labels"):
+            assert count(db, table) == count(other, table)
