@@ -56,6 +56,8 @@ class ExecutionStream:
         Raises:
             RequestError: an item was not of the protocol, or the server stops.
         """
+        # Before anything is answered: the client learns that it has been let in.
+        await self._context.send_initial_metadata(())
         reader = self._reader = asyncio.create_task(self._read())
         reader.add_done_callback(self._reading_ended)
         try:

@@ -1,0 +1,113 @@
+"""The options that name a sandbox, for every command that needs one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from orchestrator.errors import InputError
+from orchestrator.sandbox.client import SandboxClient, Tls
+from orchestrator.sandbox.embedded import open_sandbox
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class SandboxChoice:
+    """Which sandbox to use; by default an embedded one."""
+
+    addresses: tuple[str, ...]
+    launcher: str
+    slots: int | None
+    token_file: Path | None
+    ca: Path | None
+    retry_for: float
+
+    @contextmanager
+    def open(self) -> Iterator[SandboxClient]:
+        """A client of it. An embedded server is stopped at the end.
+
+        Raises:
+            InputError: the token or certificate file is no good.
+            SandboxError: the embedded server did not come up.
+        """
+        first = self.addresses[0] if self.addresses else None
+        with open_sandbox(first, self.launcher, slots=self.slots) as found:
+            addresses = self.addresses or (found,)
+            with SandboxClient(
+                addresses,
+                token=None if self.token_file is None else _token(self.token_file),
+                tls=None if self.ca is None else Tls(self.ca),
+                retry_s=self.retry_for,
+            ) as client:
+                yield client
+
+
+def sandbox_options(command: F) -> F:
+    """Adds the options; the command receives them as one `sandbox: SandboxChoice`."""
+
+    @click.option(
+        "--sandbox",
+        multiple=True,
+        metavar="ADDRESS",
+        help="A running server: host:port, dns:///name:port (all servers behind the name) or "
+        "unix:/path. May be given several times. Without it a server is started for the call.",
+    )
+    @click.option(
+        "--launcher",
+        type=click.Choice(["process", "docker"]),
+        default="process",
+        show_default=True,
+        help="How the server that is started runs its workers.",
+    )
+    @click.option(
+        "--slots",
+        type=click.IntRange(1, 4096),
+        help="Executions at one time in the server that is started.  [default: cores]",
+    )
+    @click.option(
+        "--sandbox-token-file",
+        type=click.Path(path_type=Path),
+        help="The bearer token that the running server asks for.",
+    )
+    @click.option(
+        "--sandbox-ca",
+        type=click.Path(path_type=Path),
+        help="Use TLS; the running server's certificate is signed by this authority (PEM).",
+    )
+    @click.option(
+        "--retry-for",
+        type=click.FloatRange(0.0, 86400.0),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to try again when no server answers or all are full.",
+    )
+    @functools.wraps(command)
+    def with_choice(
+        *,
+        sandbox: tuple[str, ...],
+        launcher: str,
+        slots: int | None,
+        sandbox_token_file: Path | None,
+        sandbox_ca: Path | None,
+        retry_for: float,
+        **rest: Any,
+    ) -> Any:
+        choice = SandboxChoice(sandbox, launcher, slots, sandbox_token_file, sandbox_ca, retry_for)
+        return command(sandbox=choice, **rest)
+
+    return with_choice  # type: ignore[return-value]
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"--sandbox-token-file {path}: {e}") from e

@@ -1,0 +1,131 @@
+"""Rows of `plum execute`: reading its input strictly, writing its output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from orchestrator.domain import Execution, ExecutionError, ExecutionResult, Limits
+from orchestrator.errors import InputError
+from orchestrator.sandbox.bounds import ID_BYTES, limits_from, source_problem
+
+_REQUIRED = ("id", "language", "solution", "test")
+
+
+def read_executions(path: Path, name: str) -> Iterator[Execution]:
+    """The executions that the lines of `path` ask for, one at a time; blank lines are skipped.
+
+    name: what messages call the file.
+
+    Raises:
+        InputError: a line is no JSON object, lacks a field, or a field is of the wrong type or
+            out of range; or an id is there twice. Names file, line, field, value and bound.
+    """
+    seen: dict[str, int] = {}
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                where = f"{name}:{number}"
+                execution = _execution(where, line)
+                first = seen.setdefault(execution.id, number)
+                if first != number:
+                    raise InputError(f"{where}: id={execution.id!r:.80} is on line {first} already")
+                yield execution
+    except OSError as e:
+        raise InputError(f"{name}: {e.strerror}") from e
+
+
+def input_sha256(execution: Execution) -> str:
+    """What tells whether an output row belongs to this very input row."""
+    content = [execution.language, execution.solution, execution.test, astuple(execution.limits)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def result_row(result: ExecutionResult, sha256: str) -> dict[str, Any]:
+    """The output row of an execution that took place."""
+    counted = result.assertions
+    failure = counted.first_failure
+    assertions: dict[str, Any] = {"passed": counted.passed, "failed": counted.failed}
+    if failure is not None:
+        assertions["first_failure"] = {
+            "line": failure.line,
+            "expression": failure.expression,
+            "left": failure.left,
+            "right": failure.right,
+        }
+    return {
+        "id": result.id,
+        "verdict": result.verdict,
+        "phase": result.phase,
+        "message": result.message,
+        "assertions": assertions,
+        "proof": result.proof,
+        "usage": {
+            "cpu_time_s": result.usage.cpu_time_s,
+            "wall_time_s": result.usage.wall_time_s,
+            "memory_bytes": result.usage.memory_bytes,
+        },
+        "stdout": _text(result.stdout),
+        "stderr": _text(result.stderr),
+        "truncated": {
+            "stdout": result.stdout_bytes > len(result.stdout),
+            "stderr": result.stderr_bytes > len(result.stderr),
+        },
+        "input_sha256": sha256,
+    }
+
+
+def error_row(error: ExecutionError, sha256: str) -> dict[str, Any]:
+    """The output row of an execution that did not take place; a rerun tries it again."""
+    return {
+        "id": error.id,
+        "verdict": None,
+        "error": {"code": error.code, "message": error.message},
+        "input_sha256": sha256,
+    }
+
+
+def _execution(where: str, line: bytes) -> Execution:
+    try:
+        row = json.loads(line)
+    except ValueError as e:  # of JSON or of UTF-8
+        raise InputError(f"{where}: not JSON: {e}") from e
+    except RecursionError as e:
+        raise InputError(f"{where}: not JSON: nested too deeply") from e
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: {type(row).__name__}, not an object")
+    texts = {field: _text_field(where, row, field) for field in _REQUIRED}
+    for field in ("id", "language"):
+        size = len(texts[field].encode("utf-8", "replace"))
+        if not 1 <= size <= ID_BYTES:
+            value = f"{field}={texts[field]!r:.80}"
+            raise InputError(f"{where}: {value} has {size} bytes, outside [1, {ID_BYTES}]")
+    limits = Limits()
+    if row.get("limits") is not None:
+        try:
+            limits = limits_from(row["limits"])
+        except ValueError as e:
+            raise InputError(f"{where}: {e}") from e
+    return Execution(**texts, limits=limits)
+
+
+def _text_field(where: str, row: dict[str, Any], field: str) -> str:
+    if field not in row:
+        raise InputError(f"{where}: field {field!r} is missing")
+    value = row[field]
+    if not isinstance(value, str):
+        raise InputError(f"{where}: {field}={value!r:.80} is not a string")
+    problem = source_problem(field, value)
+    if problem is not None:
+        raise InputError(f"{where}: {problem}")
+    return value
+
+
+def _text(captured: bytes) -> str:
+    return captured.decode("utf-8", "backslashreplace")

@@ -1,0 +1,236 @@
+"""The client of the sandbox: any number of servers, behind one synchronous interface."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+from grpc import StatusCode
+
+from orchestrator.domain import CheckResult, CheckStatus, Execution
+from orchestrator.errors import SandboxError
+from orchestrator.sandbox import convert
+from orchestrator.sandbox.batch import Batch, Lane, Outcome
+from orchestrator.sandbox.bounds import source_problem
+from orchestrator.sandbox.info import ServerInfo
+from orchestrator.sandbox.stream import Metadata, status_of
+
+_MESSAGE_BYTES = 64 << 20
+_OPTIONS: list[tuple[str, str | int]] = [
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    # A name that stands for many servers (a headless Service) spreads the calls over them.
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 5000),
+    # A server that vanished without a word is noticed within half a minute.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
+
+#: Streams to an address that may stand for several servers.
+_STREAMS = 4
+_IN_FLIGHT_PER_SLOT = 8
+_LEAST_IN_FLIGHT = 32
+
+_CHECKED_TOGETHER = 200
+_CHECKED_BYTES = 8 << 20
+_CHECKS_AT_ONCE = 2
+_BACK_OFF_S = (0.1, 5.0)
+_RETRIED = frozenset({StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED, StatusCode.ABORTED})
+
+T = TypeVar("T")
+Asked = TypeVar("Asked")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files in PEM form. ca: signs the servers' certificates. The others: to show who we are."""
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class SandboxClient:
+    """Executes and checks candidates. A context manager; usable from one thread at a time.
+
+    addresses: `host:port`, `dns:///name:port` (every server behind the name is used) or
+        `unix:/path`. Work is spread over all of them.
+    token: sent as bearer token.
+    retry_s: how long an execution that found no server, no room or a lost worker is tried
+        again before it is given up with an error.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        token: str | None = None,
+        tls: Tls | None = None,
+        retry_s: float = 60.0,
+    ) -> None:
+        if not addresses:
+            raise SandboxError("no address of a sandbox is given")
+        self._addresses = list(addresses)
+        self._retry_s = retry_s
+        self._channels = [_channel(address, tls) for address in addresses]
+        self._stubs = [convert.Stub(channel) for channel in self._channels]
+        self._metadata: Metadata = (("plum-client-id", uuid.uuid4().hex),)
+        if token is not None:
+            self._metadata += (("authorization", f"Bearer {token}"),)
+
+    def __enter__(self) -> SandboxClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections. What is in flight is given up."""
+        for channel in self._channels:
+            channel.close()
+
+    def info(self, wait_s: float = 10.0) -> ServerInfo:
+        """What the first server that answers says of itself.
+
+        wait_s: how long to wait for one.
+
+        Raises:
+            SandboxError: none answers, or one refuses us.
+        """
+        request = convert.info_request()
+        return convert.server_info(
+            self._call(lambda stub: stub.GetServerInfo, request, wait_s, timeout_s=wait_s)
+        )
+
+    def execute_many(
+        self, executions: Iterable[Execution], in_flight: int | None = None
+    ) -> Iterator[Outcome]:
+        """Runs `executions` and yields what comes of each, in any order, each exactly once.
+
+        The input is pulled in the caller's thread, at most `in_flight` ahead of the outcomes
+        (None: eight for each slot of a server), so it may be endless. Identifiers need not
+        be unique. What cannot be executed is an ExecutionError, never an exception.
+
+        Raises:
+            SandboxError: a server refuses us altogether, or none answers at the very start.
+        """
+        if in_flight is None:
+            slots = sum(language.slots for language in self.info().languages)
+            in_flight = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_PER_SLOT * slots * len(self._stubs))
+        lanes = [
+            Lane(stub, address, replicated=not _is_single(address))
+            for stub, address in zip(self._stubs, self._addresses, strict=True)
+            for _ in range(1 if _is_single(address) else min(_STREAMS, in_flight))
+        ]
+        return Batch(lanes, self._metadata, in_flight, self._retry_s).outcomes(executions)
+
+    def check(self, language: str, candidates: Iterable[tuple[str, str]]) -> list[CheckResult]:
+        """Checks (id, source) pairs statically; one result each, in their order.
+
+        Raises:
+            SandboxError: no server could do it in time, or the language is not served.
+        """
+        everything = list(candidates)
+        sendable = [
+            (str(index), source)
+            for index, (_, source) in enumerate(everything)
+            if source_problem("solution", source) is None
+        ]
+        results: dict[int, CheckResult] = {}
+        with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
+            for batch in pool.map(lambda some: self._check(language, some), _batches(sendable)):
+                results |= {int(result.id): result for result in batch}
+        return [
+            _renamed(results.get(index), name, source)
+            for index, (name, source) in enumerate(everything)
+        ]
+
+    def _check(self, language: str, batch: list[tuple[str, str]]) -> list[CheckResult]:
+        request = convert.check_request(language, batch)
+        response = self._call(lambda stub: stub.Check, request, self._retry_s, timeout_s=None)
+        try:
+            return convert.check_results(response, [name for name, _ in batch])
+        except ValueError as e:
+            raise SandboxError(f"sandbox {self._where()}: {e}") from e
+
+    def _call(
+        self,
+        method: Callable[[convert.Stub], grpc.UnaryUnaryMultiCallable[Asked, T]],
+        request: Asked,
+        retry_s: float,
+        timeout_s: float | None,
+    ) -> T:
+        """Calls one server after the other until one answers."""
+        give_up_at = time.monotonic() + retry_s
+        delay_s = _BACK_OFF_S[0]
+        tries = 0
+        while True:
+            stub = self._stubs[tries % len(self._stubs)]
+            tries += 1
+            try:
+                return method(stub)(request, timeout=timeout_s, metadata=self._metadata)
+            except grpc.RpcError as e:
+                code, details = status_of(e)
+                if code not in _RETRIED or time.monotonic() + delay_s > give_up_at:
+                    raise SandboxError(f"sandbox {self._where()}: {code.name}: {details}") from e
+            time.sleep(delay_s * random.uniform(0.5, 1.5))
+            delay_s = min(_BACK_OFF_S[1], 2 * delay_s)
+
+    def _where(self) -> str:
+        return ", ".join(self._addresses)
+
+
+def _channel(address: str, tls: Tls | None) -> grpc.Channel:
+    if tls is None or address.startswith("unix:"):
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    try:
+        credentials = grpc.ssl_channel_credentials(
+            tls.ca.read_bytes(),
+            None if tls.key is None else tls.key.read_bytes(),
+            None if tls.certificate is None else tls.certificate.read_bytes(),
+        )
+    except OSError as e:
+        raise SandboxError(f"TLS: {e}") from e
+    return grpc.secure_channel(address, credentials, options=_OPTIONS)
+
+
+def _is_single(address: str) -> bool:
+    """Whether there can be only one server behind `address`."""
+    return address.startswith("unix:")
+
+
+def _batches(candidates: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    batch: list[tuple[str, str]] = []
+    characters = 0
+    for name, source in candidates:
+        if batch and (len(batch) == _CHECKED_TOGETHER or characters + len(source) > _CHECKED_BYTES):
+            yield batch
+            batch, characters = [], 0
+        batch.append((name, source))
+        characters += len(source)
+    if batch:
+        yield batch
+
+
+def _renamed(result: CheckResult | None, name: str, source: str) -> CheckResult:
+    if result is None:
+        problem = source_problem("solution", source)
+        return CheckResult(name, CheckStatus.NOT_CHECKED, (), problem or "not sent")
+    return CheckResult(name, result.status, result.diagnostics, result.message)

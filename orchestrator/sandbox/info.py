@@ -1,0 +1,37 @@
+"""What a sandbox server says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.domain import Limits
+
+
+@dataclass(frozen=True)
+class IsolationLayer:
+    """One layer of the jail, in force or not, with the reason."""
+
+    name: str
+    in_force: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class LanguageInfo:
+    """One served language. slots: executions that run at one time."""
+
+    name: str
+    version: str
+    slots: int
+    default_limits: Limits
+    isolation: tuple[IsolationLayer, ...]
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """A server. queue_capacity: executions that may wait for a slot."""
+
+    version: str
+    languages: tuple[LanguageInfo, ...]
+    queue_capacity: int
+    launcher: str

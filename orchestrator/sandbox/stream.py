@@ -1,0 +1,107 @@
+"""One ExecuteStream call as its client sees it: two threads that feed a queue of events."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import TypeAlias
+
+import grpc
+
+from orchestrator.domain import Execution
+from orchestrator.sandbox.convert import StreamRequest, StreamResponse, Stub
+
+
+@dataclass(eq=False, slots=True)
+class Item:
+    """An execution that is not answered yet. losses: times a server or worker lost it."""
+
+    execution: Execution
+    request: StreamRequest
+    losses: int = 0
+    failed_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The server has accepted the stream."""
+
+    stream: Stream
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The server has answered one item."""
+
+    stream: Stream
+    response: StreamResponse
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The stream is over; error is None where both sides had finished."""
+
+    stream: Stream
+    error: grpc.RpcError | None
+
+
+Event: TypeAlias = Opened | Answered | Ended
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
+
+
+@dataclass(eq=False)
+class Stream:
+    """An open call. Everything but the two threads' work happens in the caller's thread."""
+
+    stub: Stub
+    metadata: Metadata
+    events: SimpleQueue[Event]
+    outstanding: dict[str, Item] = field(default_factory=dict)
+    up: bool = False
+
+    def __post_init__(self) -> None:
+        self.began_at = time.monotonic()
+        self._requests: SimpleQueue[StreamRequest | None] = SimpleQueue()
+        self._call = self.stub.ExecuteStream(self._sent(), metadata=self.metadata)
+        threading.Thread(target=self._read, name="plum-sandbox-stream", daemon=True).start()
+
+    def send(self, item: Item) -> None:
+        """Asks for one execution."""
+        self.outstanding[item.request.execution.id] = item
+        self._requests.put(item.request)
+
+    def finish(self) -> None:
+        """Sends no more; the stream ends when everything outstanding is answered."""
+        self._requests.put(None)
+
+    def cancel(self) -> None:
+        """Gives up what is outstanding; the server kills it."""
+        self._call.cancel()
+        self._requests.put(None)  # or grpc's thread would wait for requests for ever
+
+    def _sent(self) -> Iterator[StreamRequest]:
+        while (request := self._requests.get()) is not None:
+            yield request
+
+    def _read(self) -> None:
+        error: grpc.RpcError | None = None
+        try:
+            self._call.initial_metadata()
+            self.events.put(Opened(self))
+            for response in self._call:
+                self.events.put(Answered(self, response))
+        except grpc.RpcError as e:
+            error = e
+        self._requests.put(None)
+        self.events.put(Ended(self, error))
+
+
+def status_of(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
+    """Status and explanation of a failed call."""
+    # Every error of a call is also a grpc.Call, which the type of the exception does not say.
+    if not hasattr(error, "code"):
+        return grpc.StatusCode.UNKNOWN, str(error)
+    return error.code(), str(error.details())
