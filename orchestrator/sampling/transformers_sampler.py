@@ -7,9 +7,9 @@ For large models on GPUs, vLLM is the better back end.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ from orchestrator.errors import PlumError
 from orchestrator.sampling.prompts import adds_special_tokens, load_tokenizer
 from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
 
+#: Parameters below which one thread is the fastest. The work between two meetings of several
+#: is then shorter than the meeting, and where something else uses the cores, they spend up to
+#: 30 times the time of one waiting for each other.
+_ONE_THREAD_BELOW = 20_000_000
 #: Sequences a batch: beyond this a small model on a CPU gains nothing more.
 DEFAULT_BATCH = 256
 
@@ -43,9 +47,6 @@ class TransformersSampler:
         Raises:
             PlumError: torch or transformers is missing, or the model cannot be loaded.
         """
-        # Before torch is loaded, which reads it once. Its threads otherwise spin while they
-        # wait for each other: 30 times slower where anything else uses the same cores.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._tokenizer = load_tokenizer(model)
         self._model = _load_model(model)
         self._batch_size = batch_size
@@ -122,7 +123,7 @@ class TransformersSampler:
         mask = [[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows]
         device = self._model.device
         # The caller's random state is not ours to move.
-        with torch.random.fork_rng(), torch.inference_mode():
+        with torch.random.fork_rng(), torch.inference_mode(), _threads_for(self._model):
             torch.manual_seed(_batch_seed(rows))
             output = self._model.generate(
                 input_ids=torch.tensor(padded, device=device),
@@ -152,6 +153,20 @@ class TransformersSampler:
             config.top_p = settings.top_p
             config.top_k = 0
         return config
+
+
+@contextmanager
+def _threads_for(model: Any) -> Iterator[None]:
+    """As many threads as are good for the model; the caller's setting comes back after."""
+    import torch
+
+    usual = torch.get_num_threads()
+    if model.num_parameters() < _ONE_THREAD_BELOW:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _batch_seed(rows: Sequence[_Row]) -> int:

@@ -1,0 +1,200 @@
+"""Sampling from endpoints: every sample once, whatever the servers can and cannot do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import InputError, PlumError
+from orchestrator.sampling.backends import open_sampler
+from orchestrator.sampling.openai_sampler import OpenAISampler
+from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
+
+SETTINGS = SamplingSettings(temperature=0.7, max_new_tokens=64, top_p=0.9)
+
+
+class Endpoint(ThreadingHTTPServer):
+    """An OpenAI-compatible server. `behaviour` names what it cannot do."""
+
+    daemon_threads = True
+
+    def __init__(self, behaviour: str) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviour = behaviour
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.failures_left = 2
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((self.path, body))
+        match self.server.behaviour:
+            case "busy at first" if self.server.failures_left:
+                self.server.failures_left -= 1
+                self._answer(429, {"error": {"message": "slow down"}}, retry_after="0.01")
+            case "only one" if body["n"] > 1:
+                self._answer(400, {"error": {"message": "n must be 1"}})
+            case "refuses":
+                self._answer(400, {"error": {"message": "prompt too long"}})
+            case "wrong key":
+                self._answer(401, {"error": {"message": "bad key"}})
+            case "broken":
+                self._answer(500, {"error": {"message": "out of order"}}, retry_after="0.01")
+            case "garbage":
+                self._answer(200, [1, 2])
+            case "nothing":
+                self._answer(200, self._choices(body, 0))
+            case "ignores n":
+                self._answer(200, self._choices(body, 1))
+            case _:
+                self._answer(200, self._choices(body, body["n"]))
+
+    def _choices(self, body: dict[str, Any], count: int) -> dict[str, Any]:
+        chat = self.path.endswith("/chat/completions")
+        choices = []
+        for i in range(count):
+            prompt = body["messages"][0]["content"] if chat else body["prompt"]
+            text = f"{prompt} {body['seed'] + i}"
+            said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+            finish = "length" if prompt == "long" else "stop"
+            choices.append({"index": i, "finish_reason": finish, **said})
+        return {"id": "x", "object": "completion", "created": 0, "model": "m", "choices": choices}
+
+    def _answer(self, status: int, body: Any, retry_after: str | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if retry_after is not None:
+            self.send_header("Retry-After", retry_after)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def endpoint(behaviour: str = "") -> Iterator[Endpoint]:
+    with Endpoint(behaviour) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def specs(count: int, k: int = 3) -> list[PromptSpec]:
+    return [PromptSpec(f"p{i}", f"do {i}", 100 * i, k) for i in range(count)]
+
+
+def sample(
+    server: Endpoint, prompts: list[PromptSpec], *, chat: bool = True, retries: int = 2
+) -> list[Sampled]:
+    sampler = OpenAISampler([server.url], "m", "key", chat=chat, concurrency=4, max_retries=retries)
+    return list(sampler.sample(prompts, SETTINGS))
+
+
+@pytest.mark.parametrize("behaviour", ["", "ignores n", "only one", "busy at first"])
+@pytest.mark.parametrize("chat", [True, False])
+def test_every_sample_comes_once_and_each_is_another(behaviour: str, chat: bool) -> None:
+    with endpoint(behaviour) as server:
+        found = sample(server, specs(10), chat=chat)
+    assert sorted((s.problem_id, s.index) for s in found) == sorted(
+        (f"p{i}", j) for i in range(10) for j in range(3)
+    )
+    assert len({s.text for s in found}) == 30
+    path = "/v1/chat/completions" if chat else "/v1/completions"
+    assert {where for where, _ in server.requests} == {path}
+
+
+def test_settings_reach_the_endpoint() -> None:
+    with endpoint() as server:
+        sample(server, specs(1))
+    [(_, body)] = server.requests
+    assert body["temperature"] == 0.7
+    assert body["top_p"] == 0.9
+    assert body["max_tokens"] == 64
+    assert body["n"] == 3
+
+
+def test_a_completion_cut_by_the_limit_says_so() -> None:
+    with endpoint() as server:
+        found = sample(server, [PromptSpec("p", "long", 0, 1), PromptSpec("q", "short", 0, 1)])
+    assert {s.problem_id: s.truncated for s in found} == {"p": True, "q": False}
+
+
+def test_what_is_done_is_not_asked_for_again() -> None:
+    with endpoint() as server:
+        sampler = OpenAISampler([server.url], "m", "key", chat=True)
+        found = list(sampler.sample(specs(5), SETTINGS, done={"p1", "p3"}))
+    assert {s.problem_id for s in found} == {"p0", "p2", "p4"}
+    assert len(server.requests) == 3
+
+
+def test_endpoints_take_turns_and_stand_in_for_each_other() -> None:
+    with endpoint() as one, endpoint() as two, endpoint("broken") as three:
+        urls = ["http://127.0.0.1:9/v1", one.url, two.url, three.url]
+        sampler = OpenAISampler(urls, "m", "key", chat=True, concurrency=4, max_retries=0)
+        found = list(sampler.sample(specs(12), SETTINGS))
+    assert len(found) == 36
+    assert one.requests
+    assert two.requests
+    assert three.requests
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ("wrong key", "bad key"),
+        ("refuses", "'p0': .*prompt too long"),
+        ("broken", "no endpoint answers .*out of order"),
+        ("garbage", "no completion"),
+        ("nothing", "no choices"),
+    ],
+)
+def test_a_server_that_will_not_answer_is_named_in_one_line(behaviour: str, message: str) -> None:
+    with endpoint(behaviour) as server, pytest.raises(PlumError, match=message) as caught:
+        sample(server, specs(1), retries=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreachable_endpoint_is_named() -> None:
+    sampler = OpenAISampler(["http://127.0.0.1:9/v1"], "m", "key", chat=True, max_retries=0)
+    with pytest.raises(PlumError, match=r"no endpoint answers \(http://127.0.0.1:9/v1"):
+        list(sampler.sample(specs(1), SETTINGS))
+
+
+def test_what_is_missing_is_said_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLUM_TEST_KEY", raising=False)
+    with pytest.raises(InputError, match="base_url"):
+        open_sampler("openai", "m")
+    with pytest.raises(InputError, match="PLUM_TEST_KEY"):
+        open_sampler("openai", "m", base_urls=["http://x/v1"], api_key_env="PLUM_TEST_KEY")
+    with pytest.raises(InputError, match="transformers, openai, vllm"):
+        open_sampler("onnx", "m")
+
+
+def test_a_missing_vllm_names_what_to_install() -> None:
+    try:
+        import vllm  # noqa: F401
+    except ImportError:
+        with pytest.raises(PlumError, match=r"plum-code\[vllm\]"):
+            open_sampler("vllm", "m")
+    else:
+        pytest.skip("vllm is installed")
