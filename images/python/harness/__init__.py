@@ -1,0 +1,89 @@
+"""The Python judge: what a worker runs to judge one candidate against one suite.
+
+Standard library only; imports nothing of ours. See `execution` for how it works.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+
+from .execution import execute
+from .judge import freeze
+
+__all__ = ["execute", "warm"]
+
+#: Loaded once before the first fork: what suites and solutions commonly import.
+_COMMON = [
+    "abc",
+    "array",
+    "ast",
+    "asyncio",
+    "base64",
+    "bisect",
+    "cmath",
+    "collections.abc",
+    "concurrent.futures",
+    "contextlib",
+    "copy",
+    "csv",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "inspect",
+    "io",
+    "itertools",
+    "json",
+    "linecache",
+    "logging",
+    "math",
+    "numbers",
+    "operator",
+    "os",
+    "pathlib",
+    "pickle",
+    "queue",
+    "random",
+    "re",
+    "secrets",
+    "statistics",
+    "string",
+    "struct",
+    "symtable",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "time",
+    "traceback",
+    "types",
+    "typing",
+    "unicodedata",
+    "unittest",
+    "unittest.mock",
+    "uuid",
+    "zoneinfo",
+    "concurrent.futures.thread",
+    "encodings.idna",
+    "sqlite3",
+    "unittest._log",
+    "sys",
+    "weakref",
+    "calendar",
+    "difflib",
+    "pprint",
+]
+
+
+def warm() -> None:
+    """Loads what every execution would otherwise load again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in (*_COMMON, *(f"{__name__}.{m}" for m in ("candidate", "judge"))):
+            importlib.import_module(name)
+    compile("assert 1 == 1", "warm", "exec")
+    freeze()

@@ -1,0 +1,117 @@
+"""Frames between judge and candidate: a four-byte length, then that many bytes.
+
+The judge's side pins the process it talks to. The kernel stamps every chunk on
+a Unix socket with its sender's process id, so a child that the candidate
+forked cannot answer in its parent's place.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+#: No frame is longer, in either direction.
+MAX_FRAME_BYTES = 256 << 20
+
+_LENGTH = struct.Struct("<I")
+_CREDENTIALS = struct.Struct("3i")
+_CHUNK = 1 << 16
+
+
+class ChannelClosed(Exception):
+    """The other side is gone."""
+
+
+class ProtocolBreach(Exception):
+    """The other side sent what its harness never sends."""
+
+
+class Channel:
+    """One end of a connected stream socket."""
+
+    def __init__(self, sock: socket.socket, *, pin_sender: bool) -> None:
+        self._sock = sock
+        self._pin = pin_sender
+        self._sender: int | None = None
+        self._buffer = bytearray()
+
+    def send(self, body: bytes) -> None:
+        """Sends one frame.
+
+        Raises:
+            ChannelClosed: the other side is gone.
+            ProtocolBreach: the frame would be longer than MAX_FRAME_BYTES.
+        """
+        if len(body) > MAX_FRAME_BYTES:
+            raise ProtocolBreach(f"frame of {len(body)} bytes is outside [0, {MAX_FRAME_BYTES}]")
+        try:
+            self._sock.sendall(_LENGTH.pack(len(body)) + body)
+        except OSError as e:
+            raise ChannelClosed(str(e)) from None
+
+    def receive(self) -> bytes:
+        """The next frame.
+
+        Raises:
+            ChannelClosed: the other side is gone, or `deadline` passed.
+            ProtocolBreach: too long, or another process than the first wrote it.
+        """
+        self._fill(_LENGTH.size)
+        length: int = _LENGTH.unpack_from(self._buffer)[0]
+        if length > MAX_FRAME_BYTES:
+            raise ProtocolBreach(f"frame of {length} bytes is outside [0, {MAX_FRAME_BYTES}]")
+        end = _LENGTH.size + length
+        self._fill(end)
+        body = bytes(self._buffer[_LENGTH.size : end])
+        del self._buffer[:end]
+        return body
+
+    def deadline(self, seconds: float | None) -> None:
+        """Lets `receive` give up after `seconds` without a byte; None waits for ever."""
+        self._sock.settimeout(seconds)
+
+    def close(self) -> None:
+        """Closes this process' end."""
+        self._sock.close()
+
+    def _fill(self, size: int) -> None:
+        while len(self._buffer) < size:
+            want = max(_CHUNK, min(size - len(self._buffer), 1 << 20))
+            chunk = self._read(want)
+            if not chunk:
+                raise ChannelClosed("end of stream")
+            self._buffer += chunk
+
+    def _read(self, size: int) -> bytes:
+        try:
+            if not self._pin:
+                return self._sock.recv(size)
+            chunk, ancillary, flags, _ = self._sock.recvmsg(
+                size, socket.CMSG_SPACE(_CREDENTIALS.size)
+            )
+        except OSError as e:
+            raise ChannelClosed(str(e)) from None
+        if not chunk:
+            return b""
+        self._check_sender(ancillary, flags)
+        return chunk
+
+    def _check_sender(self, ancillary: list[tuple[int, int, bytes]], flags: int) -> None:
+        pids = [
+            _CREDENTIALS.unpack(data)[0]
+            for level, kind, data in ancillary
+            if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS
+        ]
+        if flags & socket.MSG_CTRUNC or len(pids) != 1:
+            raise ProtocolBreach("a message came without its sender's credentials")
+        if self._sender is None:
+            self._sender = pids[0]
+        elif self._sender != pids[0]:
+            raise ProtocolBreach("another process answered in the candidate's place")
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets; the first stamps what it receives with its sender."""
+    judge, candidate = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    judge.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    return judge, candidate

@@ -1,0 +1,80 @@
+"""Judges one candidate: the stages of an execution, from the supervisor's side.
+
+Theory of operation. Two processes are forked in the jail. `candidate` gets the
+solution and one end of a socket pair. `judge` gets the suite, the other end and
+the report's pipe. The suite runs in the judge; what it does with names of the
+candidate becomes requests on the socket. This process, outside of the jail,
+parses nothing but the bounded report. Where the suite's text needs what cannot
+cross, the judge says so before it runs any of it, and a second stage runs both
+in one process (`inprocess`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from . import channel
+from .classify import classify
+from .stage import Role
+
+
+class Task(Protocol):
+    """One candidate and one suite."""
+
+    @property
+    def solution(self) -> str:
+        """The candidate's source."""
+
+    @property
+    def test(self) -> str:
+        """The suite's source."""
+
+
+def execute(task: Task, jail: Any) -> dict[str, Any]:
+    """The verdict on `task` with everything that is reported beside it."""
+    solution, test = _bytes(task.solution), _bytes(task.test)
+    result = _separated(solution, test, jail)
+    if result["verdict"] == "IN_PROCESS":
+        result = _in_process(solution, test, jail)
+    if result["verdict"] == "IN_PROCESS":  # only the first stage may answer this
+        result = {**result, "verdict": "RUNTIME_ERROR", "message": "the report makes no sense"}
+    return result
+
+
+def _separated(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
+    judge, candidate = channel.pair()
+    report_in, report_out = os.pipe()
+    judge_fd, candidate_fd = judge.detach(), candidate.detach()
+    roles = [
+        Role("judge", "judge:main", (judge_fd, jail.hand_over(test), report_out), False),
+        Role("candidate", "candidate:main", (candidate_fd, jail.hand_over(solution)), True),
+    ]
+    try:
+        facts = jail.run_stage(
+            roles, report_fd=report_in, close_after_fork=[judge_fd, candidate_fd, report_out]
+        )
+    finally:
+        os.close(report_in)
+    return classify(facts, "separated")
+
+
+def _in_process(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
+    judge, candidate = channel.pair()
+    report_in, report_out = os.pipe()
+    judge_fd, candidate_fd = judge.detach(), candidate.detach()
+    roles = [
+        Role("judge", "inprocess:witness", (judge_fd, jail.hand_over(test), report_out), False),
+        Role("candidate", "inprocess:main", (candidate_fd, jail.hand_over(solution)), True),
+    ]
+    try:
+        facts = jail.run_stage(
+            roles, report_fd=report_in, close_after_fork=[judge_fd, candidate_fd, report_out]
+        )
+    finally:
+        os.close(report_in)
+    return classify(facts, "in_process")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,327 @@
+"""The judge's process: runs the suite against the candidate's process and reports.
+
+The report descriptor, the suite and the verdict exist in this process only.
+Progress is written as it is made, so that a run that a limit ends still shows
+how far it came: ``C`` once the solution compiled, ``L`` once it loaded, then
+one line of JSON.
+"""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import gc
+import linecache
+import os
+import signal
+import socket
+import sys
+import types
+from typing import Any, NoReturn
+
+from . import decoys
+from .candidate import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED, read_all, standard_streams
+from .channel import Channel, ChannelClosed, ProtocolBreach
+from .handles import ExceptionHandle, unpickle_through
+from .ledger import BoundedRepr, Ledger, encode_report, suite_line, watch_unittest
+from .suite import FILENAME, Suite, builtins_under_test, read_suite
+from .truth import JudgePeer, redirect_library
+
+_PR_SET_DUMPABLE = 4
+#: How long the representation of a candidate's object may take before it is given up, in seconds.
+_REPR_PATIENCE_S = 2.0
+
+
+class Report:
+    """The way out: writes progress, and the verdict once."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def progress(self, mark: bytes) -> None:
+        """Tells how far the run has come."""
+        os.write(self._fd, mark)
+
+    def finish(self, verdict: str, phase: str, message: str, **more: Any) -> NoReturn:
+        """Reports and ends the process, whatever it was doing."""
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__):
+            try:
+                if stream is not None:
+                    stream.flush()
+            except Exception:
+                continue
+        text = " ".join(message.split("\n"))[:4096]
+        data = encode_report({"verdict": verdict, "phase": phase, "message": text, **more})
+        while data:
+            data = data[os.write(self._fd, data) :]
+        os._exit(0)
+
+
+def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
+    """Entry of the role."""
+    harden()
+    report = Report(report_fd)
+    channel = Channel(socket.socket(fileno=channel_fd), pin_sender=True)
+    source = read_all(suite_fd)
+    try:
+        suite = read_suite(source.decode("utf-8"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
+        line = getattr(e, "lineno", None)
+        what = getattr(e, "msg", None) or str(e)
+        place = f" (line {line} of the suite)" if line else ""
+        report.finish(
+            "TEST_ERROR", "TEST", f"the suite does not compile: {type(e).__name__}: {what}{place}"
+        )
+    if suite.in_process:
+        report.finish("IN_PROCESS", "TEST", suite.in_process)
+    overridden = await_load(channel, report)
+    sys.stdin, sys.stdout, sys.stderr = standard_streams()
+    Run(channel, report, suite, overridden).run()
+
+
+def harden() -> None:
+    """Keeps the candidate, a process of perhaps the same user, out of this one."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        # Real faults still kill: only what another process could send is ignored.
+        if number not in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
+            signal.signal(number, signal.SIG_IGN)
+    decoys.reseed()
+
+
+def await_load(channel: Channel, report: Report) -> frozenset[str]:
+    """Follows the candidate's start; returns the builtin names that it defines.
+
+    Ends the run where the solution does not compile or load.
+    """
+    phase = "COMPILE"
+    try:
+        frame = channel.receive()
+        if frame[:1] == NOT_COMPILED:
+            report.finish("COMPILE_ERROR", "COMPILE", _text(frame[1:]))
+        if frame[:1] != COMPILED:
+            raise ProtocolBreach("an unknown first message")
+        phase = "LOAD"
+        report.progress(b"C")
+        frame = channel.receive()
+        if frame[:1] == NOT_LOADED:
+            verdict = "MEMORY_LIMIT_EXCEEDED" if frame[1:2] == b"M" else "RUNTIME_ERROR"
+            report.finish(verdict, "LOAD", _text(frame[2:]))
+        if frame[:1] != LOADED:
+            raise ProtocolBreach("an unknown second message")
+    except ChannelClosed:
+        report.finish("RUNTIME_ERROR", phase, "", died=True)
+    except ProtocolBreach as e:
+        report.finish("RUNTIME_ERROR", phase, f"the candidate broke the protocol: {e}")
+    report.progress(b"L")
+    return frozenset(_text(frame[1:]).split())
+
+
+def _text(data: bytes) -> str:
+    return data[:4096].decode("utf-8", "replace")
+
+
+class Names(dict[str, Any]):
+    """The builtins of the suite: Python's, and behind them the candidate's globals."""
+
+    def __init__(self, peer: JudgePeer) -> None:
+        super().__init__(vars(builtins))
+        for name in ("input", "print", "open"):
+            # The suite may replace these in `builtins`; then it means the replacement.
+            del self[name]
+        self._peer = peer
+        self._functions: dict[str, Any] = {}
+
+    def __missing__(self, name: str) -> Any:
+        if name in ("input", "print", "open"):
+            return getattr(builtins, name)
+        found = self._functions.get(name)
+        if found is not None:
+            return found
+        if type(name) is not str or name[:2] == "__" or name[:1] == "@":
+            raise KeyError(name)
+        exists, value = self._peer.request("global", name)
+        if not exists:
+            raise KeyError(name)
+        if isinstance(value, type) or type(value).__name__ == "function":
+            # Plain data is fetched at each use; what is defined once is kept.
+            self._functions[name] = value
+        return value
+
+
+class Run:
+    """One suite against one candidate that has loaded."""
+
+    def __init__(
+        self, channel: Channel, report: Report, suite: Suite, overridden: frozenset[str]
+    ) -> None:
+        self._report = report
+        self._suite = suite
+        self._channel = channel
+        self._peer = JudgePeer(
+            channel,
+            ended=self._ended,
+            tampered=self._tampered,
+            failures=lambda: self._ledger.failed,
+        )
+        self._ledger = Ledger(suite, BoundedRepr(self._ask_repr).bounded)
+        self._overridden = overridden
+
+    def run(self) -> NoReturn:
+        """Runs the suite to its end and reports."""
+        namespace = self._prepare()
+        error: BaseException | None = None
+        try:
+            exec(self._suite.code, namespace)
+        except BaseException as e:
+            error = e
+        self._report_end(error)
+
+    def _prepare(self) -> dict[str, Any]:
+        module = types.ModuleType("__main__")
+        module.__file__ = FILENAME
+        namespace = module.__dict__
+        namespace["__builtins__"] = Names(self._peer)
+        namespace.update(self._ledger.helpers())
+        sys.modules["__main__"] = module
+        sys.argv = [FILENAME]
+        source = self._suite.source
+        linecache.cache[FILENAME] = (len(source), None, source.splitlines(True), FILENAME)
+        unpickle_through(self._peer)
+        if self._suite.imports & {"unittest"}:
+            import unittest  # noqa: F401  (already loaded by warm)
+
+            watch_unittest(self._ledger, FILENAME)
+        redirect_library(self._peer)
+        if self._suite.imports & {"solution"}:
+            sys.modules["solution"] = self._peer.request("module")
+        if self._overridden:
+            for name in builtins_under_test(source, self._overridden):
+                namespace[name] = self._peer.request("global", name)[1]
+        if self._suite.wants_names:
+            self._fill(namespace)
+        return namespace
+
+    def _fill(self, namespace: dict[str, Any]) -> None:
+        for name in self._peer.request("names"):
+            if type(name) is str and not hasattr(builtins, name):
+                namespace.setdefault(name, self._peer.request("global", name)[1])
+
+    # -- how it ends -----------------------------------------------------------------------
+
+    def _report_end(self, error: BaseException | None) -> NoReturn:
+        ledger = self._ledger
+        if isinstance(error, SystemExit) and not self._is_theirs(error):
+            if error.code in (None, 0, False) or ledger.test_errors:
+                error = None
+        elif isinstance(error, AssertionError) and not self._is_theirs(error):
+            self._assertion_left(error)
+        if error is not None:
+            self._report_error(error)
+        own = [e for e in ledger.test_errors if not self._is_theirs(e)]
+        if ledger.test_failures and any(isinstance(e, AssertionError) for e in own):
+            self._failed("an assertion of the suite's tests is false")
+        if ledger.test_errors:
+            self._report_error(ledger.test_errors[0])
+        if self._peer.swallowed:
+            self._failed("an assertion in a call-back was false")
+        if ledger.passed == 0:
+            self._finish("TEST_ERROR", self._why_nothing())
+        self._finish("PASSED", f"{ledger.passed} assertions held", proof="separated")
+
+    def _assertion_left(self, error: AssertionError) -> NoReturn:
+        if self._ledger.failed == 0:
+            line = suite_line(error.__traceback__, FILENAME)
+            text = linecache.getline(FILENAME, line).strip()
+            self._ledger.fail(line, text, self._ledger.describe(error), "")
+        text = self._describe(error)
+        self._failed(text.removeprefix("AssertionError").removeprefix(": "))
+
+    def _failed(self, detail: str) -> NoReturn:
+        failure = self._ledger.first_failure
+        message = detail or "an assertion is false"
+        if failure is not None:
+            sides = f"left {failure['left']}" if failure["left"] else ""
+            sides += f", right {failure['right']}" if failure["right"] else ""
+            more = f": {detail}" if detail else ""
+            message = f"line {failure['line']}: {failure['expression']} ({sides}){more}"
+        self._finish("ASSERTION_FAILED", message)
+
+    def _report_error(self, error: BaseException) -> NoReturn:
+        line = suite_line(error.__traceback__, FILENAME)
+        theirs = self._origin(error)
+        if isinstance(error, MemoryError):
+            self._finish("MEMORY_LIMIT_EXCEEDED", self._describe(error) + _at_line(line, theirs))
+        if isinstance(error, ImportError) and theirs is None and self._is_missing_module(error):
+            self._finish("TEST_ERROR", f"the suite needs what is not here: {error}")
+        self._finish("RUNTIME_ERROR", self._describe(error) + _at_line(line, theirs))
+
+    def _is_missing_module(self, error: ImportError) -> bool:
+        return isinstance(error, ModuleNotFoundError) and error.name != "solution"
+
+    def _is_theirs(self, error: BaseException) -> bool:
+        return id(error) in self._peer.origins
+
+    def _origin(self, error: BaseException) -> str | None:
+        found = self._peer.origins.get(id(error))
+        return None if found is None else found[1]
+
+    def _describe(self, error: BaseException) -> str:
+        try:
+            text = str(error)[:2048]
+        except Exception:
+            text = ""
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+    def _why_nothing(self) -> str:
+        functions = [n for n in self._suite.code.co_names if n.startswith("test")]
+        if functions:
+            return f"the suite checks nothing: it defines {functions[0]} but does not call it"
+        return "the suite checks nothing: no assertion was evaluated"
+
+    def _ended(self, why: str) -> NoReturn:
+        line = self._line_now()
+        if self._peer.impatient:
+            self._finish("ASSERTION_FAILED", "an assertion is false")
+        if not why.startswith("broke"):
+            self._finish("RUNTIME_ERROR", _at_line(line, None), died=True)
+        self._finish("RUNTIME_ERROR", f"the candidate {why}{_at_line(line, None)}")
+
+    def _tampered(self, what: str) -> NoReturn:
+        self._finish("TAMPERED", f"{what}{_at_line(self._line_now(), None)}")
+
+    def _line_now(self) -> int:
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename != FILENAME:
+            frame = frame.f_back
+        return frame.f_lineno if frame is not None else 0
+
+    def _finish(self, verdict: str, message: str, **more: Any) -> NoReturn:
+        self._report.finish(verdict, "TEST", message, assertions=self._ledger.assertions(), **more)
+
+    def _ask_repr(self, value: Any) -> str:
+        """Representation of a candidate's object; a candidate that does not answer ends the run."""
+        self._peer.impatient = True
+        self._channel.deadline(_REPR_PATIENCE_S)
+        try:
+            return str(repr(value))[:2048]
+        except Exception as e:
+            kind = type(value).__name__
+            text = f"<{kind}: its representation raised {type(e).__name__}>"
+            return BaseException.__repr__(value) if isinstance(value, ExceptionHandle) else text
+        finally:
+            self._channel.deadline(None)
+            self._peer.impatient = False
+
+
+def _at_line(line: int, theirs: str | None) -> str:
+    if theirs is None:
+        return f" (line {line} of the suite)" if line else ""
+    called = f"called from line {line} of the suite" if line else ""
+    return f" ({', '.join(part for part in (theirs, called) if part)})"
+
+
+def freeze() -> None:
+    """Keeps what is loaded now out of later collections, so that forks share its pages."""
+    gc.collect()
+    gc.freeze()

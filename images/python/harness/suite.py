@@ -1,0 +1,306 @@
+"""Reads a suite's text: counts its assertions, and finds out what it needs.
+
+Decided from the text alone, so that a candidate has no say in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+import warnings
+from dataclasses import dataclass
+from types import CodeType
+
+FILENAME = "suite.py"
+#: Names under which the rewritten suite finds its helpers; no program can spell them.
+COMPARE, TRUTH, HELD, FAILED = "@compare", "@truth", "@held", "@failed"
+
+_OPERATORS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
+#: Modules that act on the process they are imported in, so that a split suite would miss.
+_IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc", "doctest"})
+_IN_PROCESS_ATTRIBUTES = frozenset(
+    {("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")}
+)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite that compiled."""
+
+    source: str
+    code: CodeType
+    #: Per assertion: line, and the source of its expression.
+    assertions: tuple[tuple[int, str], ...]
+    #: Why it cannot run apart from the candidate; empty where it can.
+    in_process: str
+    #: Whether it looks at its own namespace as a whole.
+    wants_names: bool
+    imports: frozenset[str]
+
+    def line(self, index: int) -> int:
+        """Line of assertion `index`, from 1."""
+        return self.assertions[index][0]
+
+
+def read_suite(source: str) -> Suite:
+    """Parses, rewrites and compiles a suite.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: it does not compile.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(source, FILENAME)
+        needs = _Needs()
+        needs.visit(tree)
+        rewriter = _Rewriter(source)
+        tree = rewriter.visit(tree)
+        ast.fix_missing_locations(tree)
+        code = compile(tree, FILENAME, "exec", dont_inherit=True, optimize=0)
+    return Suite(
+        source=source,
+        code=code,
+        assertions=tuple(rewriter.assertions),
+        in_process=needs.reason(),
+        wants_names=needs.wants_names,
+        imports=frozenset(needs.imports),
+    )
+
+
+def builtins_under_test(source: str, overridden: frozenset[str]) -> frozenset[str]:
+    """Builtin names that mean the candidate's definition in this suite.
+
+    None of them do where the suite uses any other name of the candidate's:
+    then `all` is Python's. A suite that uses none tests what shadows a builtin.
+
+    overridden: builtin names that the candidate defines.
+    """
+    free = _free_names(symtable.symtable(source, FILENAME, "exec"))
+    known = set(dir(builtins)) | {"__name__", "__file__", "__doc__", "__builtins__"}
+    if free - known:
+        return frozenset()
+    used = frozenset(free & overridden)
+    everywhere = _names_in_every_assertion(ast.parse(source))
+    return (used & everywhere) or used
+
+
+def _free_names(table: symtable.SymbolTable) -> set[str]:
+    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    used: set[str] = set()
+    tables = [table]
+    while tables:
+        at = tables.pop()
+        top = at is table
+        for s in at.get_symbols():
+            if not top and s.is_declared_global() and s.is_assigned():
+                bound.add(s.get_name())
+            if s.is_referenced() and (top or s.is_global()):
+                used.add(s.get_name())
+        tables.extend(at.get_children())
+    return used - bound
+
+
+def _names_in_every_assertion(tree: ast.Module) -> frozenset[str]:
+    common: frozenset[str] | None = None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            found = frozenset(n.id for n in ast.walk(node.test) if isinstance(n, ast.Name))
+            common = found if common is None else common & found
+    return common or frozenset()
+
+
+class _Needs(ast.NodeVisitor):
+    """Finds what a suite needs that cannot cross between two processes."""
+
+    def __init__(self) -> None:
+        self.imports: set[str] = set()
+        self.wants_names = False
+        self._bound: set[str] = set()
+        self._bases: list[str] = []
+        self._reason = ""
+
+    def reason(self) -> str:
+        """Why the suite must run in the candidate's process; empty where it need not."""
+        if self._reason:
+            return self._reason
+        for base in self._bases:
+            if base not in self._bound and not hasattr(builtins, base):
+                return f"a class of the suite derives from {base}"
+        return ""
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._import(alias.name)
+            self._bound.add(alias.asname or alias.name.partition(".")[0])
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self._import(node.module or "")
+        if node.module != "solution":
+            self._bound.update(alias.asname or alias.name for alias in node.names)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._bound.add(node.name)
+        for base in node.bases:
+            while isinstance(base, ast.Subscript):
+                base = base.value
+            if isinstance(base, ast.Name):
+                self._bases.append(base.id)
+            elif isinstance(base, ast.Attribute) and ast.unparse(base).startswith("solution."):
+                self._bases.append(ast.unparse(base))
+        self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._bound.add(node.name)
+        self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store):
+            self._bound.add(node.id)
+
+    def visit_arg(self, node: ast.arg) -> None:
+        self._bound.add(node.arg)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.value, ast.Name) and (node.value.id, node.attr) in (
+            _IN_PROCESS_ATTRIBUTES
+        ):
+            self._because(f"it uses {node.value.id}.{node.attr}")
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        name = ast.unparse(node.func) if isinstance(node.func, ast.Attribute) else ""
+        if isinstance(node.func, ast.Name):
+            name = node.func.id
+            if name in ("globals", "locals", "vars", "dir") and not node.args:
+                self.wants_names = True
+        if name.rpartition(".")[2] in ("patch", "dict", "object", "multiple") and "patch" in name:
+            self._patch(node, name)
+        elif name == "super" and node.args:
+            pass
+        self.generic_visit(node)
+
+    def _patch(self, node: ast.Call, name: str) -> None:
+        """A patch of a builtin or of the solution crosses; one of a shared module does not."""
+        first = node.args[0] if node.args else None
+        target = first.value if isinstance(first, ast.Constant) else None
+        what = target if isinstance(target, str) else "?"
+        if name.endswith("patch.object"):
+            if not (isinstance(first, ast.Name) and first.id in ("builtins", "solution")):
+                inner = ast.unparse(first) if first is not None else "?"
+                if inner.partition(".")[0] in self._bound:
+                    self._because(f"it patches {inner}")
+        elif not (
+            isinstance(target, str)
+            and target.startswith(
+                ("builtins.input", "builtins.print", "builtins.open", "solution.", "sys.std")
+            )
+        ):
+            self._because(f"it patches {what}")
+
+    def _import(self, name: str) -> None:
+        top = name.partition(".")[0]
+        self.imports.add(top)
+        if top in _IN_PROCESS_MODULES:
+            self._because(f"it imports {top}")
+
+    def _because(self, reason: str) -> None:
+        self._reason = self._reason or reason
+
+
+class _Rewriter(ast.NodeTransformer):
+    """Replaces each assertion by one that counts and remembers."""
+
+    def __init__(self, source: str) -> None:
+        self._lines = source.splitlines()
+        self.assertions: list[tuple[int, str]] = []
+
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        index = self._note(node, node.test)
+        self.generic_visit(node)
+        check: ast.expr
+        test = node.test
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            operator = ast.Constant(_OPERATORS[type(test.ops[0])])
+            check = _call(COMPARE, ast.Constant(index), operator, test.left, test.comparators[0])
+        else:
+            counted = not (isinstance(test, ast.Constant) and test.value)
+            check = _call(TRUTH, ast.Constant(index if counted else -1), test)
+        failure = _call(FAILED, *([node.msg] if node.msg is not None else []))
+        made = ast.If(ast.UnaryOp(ast.Not(), check), [ast.Raise(failure, None)], [])
+        return _at(made, node)
+
+    def visit_Try(self, node: ast.Try) -> ast.stmt:
+        expecting = bool(node.body or node.orelse) and _always_fails((node.orelse or node.body)[-1])
+        self.generic_visit(node)
+        if expecting:
+            for handler in node.handlers:
+                if not _catches_assertions(handler):
+                    index = self._note(handler, node)
+                    held = ast.Expr(_call(HELD, ast.Constant(index)))
+                    handler.body.insert(0, _at(held, handler))
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.stmt:
+        checks = _raises_failure(node.body[-1])
+        index = self._note(node, node.test) if checks else -1
+        self.generic_visit(node)
+        if checks:
+            held = ast.Expr(_call(HELD, ast.Constant(index)))
+            node.orelse.insert(0, _at(held, node))
+        return node
+
+    def _note(self, node: ast.stmt | ast.ExceptHandler, expression: ast.AST) -> int:
+        self.assertions.append((node.lineno, self._segment(expression)))
+        return len(self.assertions) - 1
+
+    def _segment(self, node: ast.AST) -> str:
+        start, end = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1) or 1
+        if start == end:
+            line = self._lines[start - 1].encode() if start <= len(self._lines) else b""
+            text = line[node.col_offset : node.end_col_offset]  # type: ignore[attr-defined]
+            return text.decode("utf-8", "replace")[:2048]
+        lines = self._lines[start - 1 : end]
+        return "\n".join(lines).strip().removeprefix("assert ")[:2048]
+
+
+def _call(name: str, *args: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(name, ast.Load()), list(args), [])
+
+
+def _at(made: ast.stmt, node: ast.AST) -> ast.stmt:
+    return ast.fix_missing_locations(ast.copy_location(made, node))
+
+
+def _raises_failure(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Raise) and node.exc is not None:
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return isinstance(raised, ast.Name) and raised.id in ("AssertionError", "Exception")
+    return False
+
+
+def _always_fails(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Assert):
+        return isinstance(node.test, ast.Constant) and not node.test.value
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        called = node.value.func
+        return isinstance(called, ast.Attribute) and called.attr == "fail"
+    return _raises_failure(node)
+
+
+def _catches_assertions(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    caught = {n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name)}
+    return bool(caught & {"AssertionError", "Exception", "BaseException"})
