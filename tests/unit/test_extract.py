@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -144,3 +146,41 @@ def test_pathological_text_is_dealt_with(text: str) -> None:
 def test_a_closed_fence_gives_back_its_content(body: str) -> None:
     source = extract_candidate(f"Text\n```python\n{body}\n```\nmore text", "python").source
     assert source == (body + "\n" if body.strip() else None)
+
+
+def solutions(acceptance: Path) -> list[tuple[str, str, str]]:
+    """Identifier, language and source of real programs in several languages."""
+    lines = (acceptance / "humanevalpack_open.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [(row["id"], row["language"], row["solution"].rstrip("\n") + "\n") for row in rows]
+
+
+def test_real_programs_come_out_of_fences_whole(acceptance: Path) -> None:
+    for id, language, source in solutions(acceptance):
+        fenced = f"It's this:\n\n```{language}\n{source}```\n\nThat's `it`."
+        assert extract_candidate(fenced, language).source == source, id
+        assert extract_candidate(source, language).source == source, id
+
+
+def test_real_programs_come_out_of_prose(acceptance: Path) -> None:
+    for id, language, source in solutions(acceptance):
+        if language == "python":
+            found = extract_candidate(f"It's this:\n\n{source}\nThat's it, isn't it?", "python")
+            assert (found.source or "").strip() == source.strip(), id
+
+
+def test_real_programs_are_continued_to_what_they_were(acceptance: Path) -> None:
+    for id, language, source in solutions(acceptance):
+        if language != "python":
+            continue
+        tree = ast.parse(source)
+        last = tree.body[-1]
+        assert isinstance(last, ast.FunctionDef)
+        lines = source.split("\n")
+        cut = last.body[0].lineno - 1
+        prompt, body = "\n".join(lines[:cut]) + "\n", "\n".join(lines[cut:])
+        runs_on = f"{body}\n\ndef check(:\n  it's"
+        for said in (body, body.lstrip(), source, f"So:\n```python\n{body}```", runs_on):
+            found = extract_continuation(prompt, said).source
+            assert found is not None
+            assert ast.dump(ast.parse(found).body[-1]) == ast.dump(last), id
