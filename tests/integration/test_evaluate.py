@@ -1,0 +1,100 @@
+"""`plum evaluate` through its whole path: benchmark, endpoint, sandbox, scores."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.endpoint import Reply, serve_endpoint
+from tests.integration.run_helpers import plum
+
+PROBLEMS = 12
+
+
+def humaneval_file(acceptance: Path, path: Path) -> dict[str, list[str]]:
+    """Writes problems in HumanEval's shape; returns a right and a wrong completion for each."""
+    completions: dict[str, list[str]] = {}
+    by_number: dict[str, dict[str, Any]] = {}
+    for line in (acceptance / "humanevalpack_open.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        language, number, kind = row["id"].split("/")
+        if language == "python":
+            by_number.setdefault(number, {})[kind] = row
+    with path.open("w") as file:
+        for number, kinds in by_number.items():
+            if len(completions) == PROBLEMS or len(kinds) < 2:
+                continue
+            right, wrong = kinds["canonical"]["solution"], kinds["buggy"]["solution"]
+            function = ast.parse(right).body[-1]
+            assert isinstance(function, ast.FunctionDef)
+            prompt = "\n".join(right.split("\n")[: function.body[0].lineno - 1]) + "\n"
+            test = kinds["canonical"]["test"].strip().rpartition("\n")[0]
+            task = {
+                "task_id": f"HumanEval/{number}",
+                "prompt": prompt,
+                "entry_point": function.name,
+                "canonical_solution": "",
+                "test": test,
+            }
+            file.write(json.dumps(task) + "\n")
+            completions[prompt] = [right.removeprefix(prompt), f"It's\n```python\n{wrong}```"]
+    return completions
+
+
+def chosen(completions: dict[str, list[str]], body: dict[str, Any]) -> Reply:
+    """Greedily right on every third problem; of the samples asked for together, one is right."""
+    index = list(completions).index(body["prompt"])
+    right, wrong = completions[body["prompt"]]
+    if body["temperature"] == 0:
+        texts = [right if index % 3 == 0 else wrong]
+    else:
+        texts = [right] + [wrong] * (body["n"] - 1)
+    choices = [{"index": i, "text": text, "finish_reason": "stop"} for i, text in enumerate(texts)]
+    return 200, json.dumps({"id": "x", "choices": choices}), {"Content-Type": "application/json"}
+
+
+def test_a_policy_is_scored_on_humaneval_shaped_problems(
+    acceptance: Path, sandbox_address: str, tmp_path: Path
+) -> None:
+    completions = humaneval_file(acceptance, tmp_path / "b.jsonl")
+    with serve_endpoint(lambda number, body: chosen(completions, body)) as endpoint:
+        done = plum(
+            "evaluate", "--backend", "openai", "--base-url", endpoint.url, "--model", "policy",
+            "--benchmark", tmp_path / "b.jsonl", "--prompt-style", "plain", "--n", "4",
+            "--k", "1", "--k", "4", "--sandbox", sandbox_address,
+            "--output", tmp_path / "out.json", "--json",
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["problems"] == PROBLEMS
+    assert result["greedy pass@1"]["value"] == pytest.approx(1 / 3)
+    assert result["pass@1"]["value"] == pytest.approx(1 / 4)
+    assert result["pass@4"]["value"] == 1.0
+    details = json.loads((tmp_path / "out.json").read_text())
+    assert [p["greedy"]["passed"] for p in details["problems"]] == [
+        i % 3 == 0 for i in range(PROBLEMS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--model"),
+        (["--model", "m", "--benchmark", "b.jsonl"], "b.jsonl:1: prompt is missing"),
+        (["--model", "m", "--benchmark", "absent"], "absent"),
+        (["--model", "m", "--benchmark", "b.jsonl", "--n", "2", "--k", "3"], "[1, --n 2]"),
+        (["--model", "m", "--benchmark", "b.jsonl", "--temperature", "-1"], "0<=x<=10"),
+        (["recipe.toml"], "--run-dir"),
+    ],
+)
+def test_bad_input_is_named_and_exits_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "b.jsonl").write_text('{"id": "x"}\n')
+    given = [str(tmp_path / a) if a in {"b.jsonl", "absent"} else a for a in arguments]
+    done = plum("evaluate", *given)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
