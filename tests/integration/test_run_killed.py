@@ -52,9 +52,7 @@ def kill_repeatedly(recipe: Path, run_dir: Path, endpoint: Endpoint) -> dict[str
     frozen: dict[str, int] = {}
     for _ in range(KILLS):
         command = plum_command("run", recipe, "--run-dir", run_dir)
-        with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as run:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             try:
                 run.wait(generator.uniform(0.2, 2.2))
             except subprocess.TimeoutExpired:

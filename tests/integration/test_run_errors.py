@@ -1,0 +1,210 @@
+"""Bad input and lost services: one clear line, a documented exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.store.database import open_reader
+from tests.integration.endpoint import serve_endpoint
+from tests.integration.run_helpers import (
+    count,
+    labels,
+    plum,
+    stages_of,
+    write_instructions,
+    write_recipe,
+)
+
+#: Nothing listens here.
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        ("recipe.toml", "k = 6", "kay = 6", ["unknown key 'sampling.kay'"]),
+        ("recipe.toml", "k = 6", "k = -1", ["sampling.k = -1 is outside [1, 10000]"]),
+        (
+            "recipe.toml",
+            "[sampling]",
+            "[sandbox.limits]\nmemory_bytes = 1\n[sampling]",
+            ["outside"],
+        ),
+        ("recipe.toml", "instructions.jsonl", "none.jsonl", ["instructions.path", "none.jsonl"]),
+        ("instructions.jsonl", '"p1"', '"p0"', ["instructions.jsonl:2", "'p0'", ":1"]),
+        ("instructions.jsonl", '{"id": "p1"', '{"id" "p1"', ["instructions.jsonl:2", "not JSON"]),
+        (
+            "instructions.jsonl",
+            '"instruction": "W',
+            '"text": "W',
+            ["instructions.jsonl:1", "'instruction'"],
+        ),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_asked(
+    tmp_path: Path, name: str, old: str, new: str, words: list[str]
+) -> None:
+    write_instructions(tmp_path, 3)
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, "unix:/nowhere")
+        file = tmp_path / name
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new, 1))
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+        assert endpoint.requests == 0
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("plum: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+def test_a_bad_recipe_leaves_no_folder_behind(tmp_path: Path) -> None:
+    done = plum("run", tmp_path / "none.toml", "--run-dir", tmp_path / "run")
+    assert done.returncode == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_a_run_needs_a_recipe(tmp_path: Path) -> None:
+    for command in ("run", "label"):
+        done = plum(command, "--run-dir", tmp_path / "run")
+        assert done.returncode == 2
+        assert "no run here yet" in done.stderr
+
+
+def test_an_unreachable_generator_is_one_line_and_loses_nothing(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 3)
+    recipe = write_recipe(tmp_path, NOWHERE, sandbox_address)
+    recipe.write_text(recipe.read_text().replace("max_retries = 2", "max_retries = 0"))
+    done = plum("run", recipe, "--run-dir", tmp_path / "run")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"plum: generation: {NOWHERE} (teacher): ")
+    # Where the generator is to be found is no part of what a run is: it may move.
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+
+
+def test_answers_until_a_failure_are_kept_and_never_asked_again(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 8)
+    with serve_endpoint(lambda n, body: (401, "", {}) if n >= 7 else None) as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        done = plum("generate", recipe, "--run-dir", tmp_path / "run")
+        assert done.returncode == 1
+        assert "status 401" in done.stderr
+        with open_reader(tmp_path / "run") as db:
+            assert count(db, "answers") == 7
+        endpoint.fault = None
+        done = plum("generate", "--run-dir", tmp_path / "run", "--json")
+        assert done.returncode == 0, done.stderr
+        assert sorted(endpoint.answered.values()) == [1] * 16
+    assert stages_of(done)["generate"]["counts"]["answers"] == 16
+
+
+def test_a_changed_recipe_is_refused_with_the_keys_that_differ(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 2)
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        assert plum("generate", recipe, "--run-dir", tmp_path / "run").returncode == 0
+        write_recipe(tmp_path, endpoint.url, sandbox_address, k=7)
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+        assert done.returncode == 2
+        assert "sampling.k was 6, is 7" in done.stderr
+        # Left out, it is the one that the run was started with.
+        done = plum("sample", "--run-dir", tmp_path / "run", "--json")
+    assert stages_of(done)["sample"]["counts"] == {"problems": 2, "samples": 12}
+
+
+def test_changed_instructions_are_refused(tmp_path: Path, sandbox_address: str) -> None:
+    write_instructions(tmp_path, 2)
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        assert plum("generate", recipe, "--run-dir", tmp_path / "run").returncode == 0
+        write_instructions(tmp_path, 3)
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+    assert done.returncode == 2
+    assert "instructions.jsonl: changed since this run read it" in done.stderr
+
+
+def test_a_sandbox_that_cannot_be_reached_gives_3_and_a_rerun_goes_on(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 2)
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, f"unix:{tmp_path}/none.sock")
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+        assert done.returncode == 3
+        assert "none.sock" in done.stderr.splitlines()[-1]
+        asked = endpoint.requests
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+        assert done.returncode == 0, done.stderr
+        assert endpoint.answered.total() == 4
+        assert endpoint.requests > asked
+    assert len(labels(tmp_path / "run")) == 12
+
+
+def test_executions_that_did_not_take_place_give_3_and_never_a_label(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 2)
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        recipe.write_text(recipe.read_text().replace("seed = 3", 'seed = 3\nlanguage = "cobol"'))
+        done = plum("run", recipe, "--run-dir", tmp_path / "run", "--json")
+    assert done.returncode == 3, done.stderr
+    stages = stages_of(done)
+    assert list(stages) == ["load", "generate", "filter"]
+    assert stages["filter"]["complete"] is False
+    assert stages["filter"]["counts"]["not executed"] == 4
+    assert any("cobol" in note for note in stages["filter"]["notes"])
+    for command in ("sample", "export"):
+        done = plum(command, "--run-dir", tmp_path / "run")
+        assert done.returncode == 1
+        assert "run `plum" in done.stderr
+    with open_reader(tmp_path / "run") as db:
+        assert count(db, "labels") == 0
+
+
+def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path: Path, sandbox_address: str) -> None:
+    write_instructions(tmp_path, 3)
+    limit = tmp_path / "limit.py"
+    # A limit on the size of files is what a full disk looks like to SQLite.
+    limit.write_text(
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "from orchestrator.cli.main import main\n"
+        "main()\n"
+    )
+    rows = [{"id": f"p{n}", "instruction": f"adds {n} to " + "x" * 5000} for n in range(60)]
+    (tmp_path / "instructions.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address, k=1)
+        import subprocess
+        import sys
+
+        command = [
+            sys.executable,
+            str(limit),
+            "run",
+            str(recipe),
+            "--run-dir",
+            str(tmp_path / "run"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "what was stored before is kept" in done.stderr.splitlines()[-1]
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+        assert done.returncode == 0, done.stderr
