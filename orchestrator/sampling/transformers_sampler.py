@@ -7,6 +7,7 @@ For large models on GPUs, vLLM is the better back end.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -185,10 +186,13 @@ def _load_model(model: str) -> Any:
     try:
         import torch
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
     except ImportError as e:
         raise PlumError(
             f"{e.name} is not installed: pip install 'plum-code[train]' brings it"
         ) from e
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()  # bars are for terminals
     try:
         loaded = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
     except (OSError, ValueError) as e:
