@@ -10,8 +10,9 @@ import warnings
 
 from .execution import execute
 from .judge import freeze
+from .staticcheck import check
 
-__all__ = ["execute", "warm"]
+__all__ = ["check", "execute", "warm"]
 
 #: Loaded once before the first fork: what suites and solutions commonly import.
 _COMMON = [
@@ -83,7 +84,7 @@ def warm() -> None:
     """Loads what every execution would otherwise load again."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in (*_COMMON, *(f"{__name__}.{m}" for m in ("candidate", "judge"))):
+        for name in (*_COMMON, *(f"{__name__}.{m}" for m in ("candidate", "judge", "inprocess"))):
             importlib.import_module(name)
     compile("assert 1 == 1", "warm", "exec")
     freeze()

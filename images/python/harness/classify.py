@@ -105,18 +105,18 @@ def parse_report(line: bytes) -> dict[str, Any] | None:
         report = json.loads(line)
     except (ValueError, RecursionError):
         return None
+    return report if _is_report(report) else None
+
+
+def _is_report(report: Any) -> bool:
     if not isinstance(report, dict) or report.get("verdict") not in _VERDICTS:
-        return None
-    if report.get("phase") not in ("COMPILE", "LOAD", "TEST"):
-        return None
-    if not isinstance(report.get("message"), str) or len(report["message"]) > _TEXT:
-        return None
-    counts = report.get("assertions", NO_ASSERTIONS)
-    if not _are_assertions(counts):
-        return None
-    if report["verdict"] == "PASSED" and not (report["phase"] == "TEST" and counts["passed"] > 0):
-        return None
-    return report
+        return False
+    message, counts = report.get("message"), report.get("assertions", NO_ASSERTIONS)
+    if not isinstance(message, str) or len(message) > _TEXT or not _are_assertions(counts):
+        return False
+    if report["verdict"] == "PASSED":
+        return report.get("phase") == "TEST" and bool(counts["passed"] > 0)
+    return report.get("phase") in ("COMPILE", "LOAD", "TEST")
 
 
 def _are_assertions(counts: Any) -> bool:

@@ -296,7 +296,14 @@ class Reader:
         """
         try:
             return self._message()
-        except (struct.error, IndexError, KeyError, UnicodeDecodeError) as e:
+        except (
+            struct.error,
+            LookupError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            AttributeError,
+        ) as e:
             raise ProtocolBreach(f"malformed message: {type(e).__name__}") from None
 
     def _message(self) -> list[Any]:

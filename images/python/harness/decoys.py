@@ -112,7 +112,7 @@ def _finite(value: Any) -> bool:
 
 def _differs(a: Any, b: Any) -> bool:
     try:
-        return not a == b
+        return bool(a != b)
     except Exception:
         return True
 

@@ -23,7 +23,8 @@ from . import decoys
 from .candidate import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED, read_all, standard_streams
 from .channel import Channel, ChannelClosed, ProtocolBreach
 from .handles import ExceptionHandle, unpickle_through
-from .ledger import BoundedRepr, Ledger, encode_report, suite_line, watch_unittest
+from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
+from .outcome import Outcome, at_line
 from .suite import FILENAME, Suite, builtins_under_test, read_suite
 from .truth import JudgePeer, redirect_library
 
@@ -175,7 +176,14 @@ class Run:
             exec(self._suite.code, namespace)
         except BaseException as e:
             error = e
-        self._report_end(error)
+        outcome = Outcome(self._suite, self._ledger, self._origin)
+        verdict, message = outcome.of(error, swallowed=self._peer.swallowed)
+        more = {"proof": "separated"} if verdict == "PASSED" else {}
+        self._finish(verdict, message, **more)
+
+    def _origin(self, error: BaseException) -> str | None:
+        found = self._peer.origins.get(id(error))
+        return None if found is None else found[1]
 
     def _prepare(self) -> dict[str, Any]:
         module = types.ModuleType("__main__")
@@ -209,86 +217,16 @@ class Run:
 
     # -- how it ends -----------------------------------------------------------------------
 
-    def _report_end(self, error: BaseException | None) -> NoReturn:
-        ledger = self._ledger
-        if isinstance(error, SystemExit) and not self._is_theirs(error):
-            if error.code in (None, 0, False) or ledger.test_errors:
-                error = None
-        elif isinstance(error, AssertionError) and not self._is_theirs(error):
-            self._assertion_left(error)
-        if error is not None:
-            self._report_error(error)
-        own = [e for e in ledger.test_errors if not self._is_theirs(e)]
-        if ledger.test_failures and any(isinstance(e, AssertionError) for e in own):
-            self._failed("an assertion of the suite's tests is false")
-        if ledger.test_errors:
-            self._report_error(ledger.test_errors[0])
-        if self._peer.swallowed:
-            self._failed("an assertion in a call-back was false")
-        if ledger.passed == 0:
-            self._finish("TEST_ERROR", self._why_nothing())
-        self._finish("PASSED", f"{ledger.passed} assertions held", proof="separated")
-
-    def _assertion_left(self, error: AssertionError) -> NoReturn:
-        if self._ledger.failed == 0:
-            line = suite_line(error.__traceback__, FILENAME)
-            text = linecache.getline(FILENAME, line).strip()
-            self._ledger.fail(line, text, self._ledger.describe(error), "")
-        text = self._describe(error)
-        self._failed(text.removeprefix("AssertionError").removeprefix(": "))
-
-    def _failed(self, detail: str) -> NoReturn:
-        failure = self._ledger.first_failure
-        message = detail or "an assertion is false"
-        if failure is not None:
-            sides = f"left {failure['left']}" if failure["left"] else ""
-            sides += f", right {failure['right']}" if failure["right"] else ""
-            more = f": {detail}" if detail else ""
-            message = f"line {failure['line']}: {failure['expression']} ({sides}){more}"
-        self._finish("ASSERTION_FAILED", message)
-
-    def _report_error(self, error: BaseException) -> NoReturn:
-        line = suite_line(error.__traceback__, FILENAME)
-        theirs = self._origin(error)
-        if isinstance(error, MemoryError):
-            self._finish("MEMORY_LIMIT_EXCEEDED", self._describe(error) + _at_line(line, theirs))
-        if isinstance(error, ImportError) and theirs is None and self._is_missing_module(error):
-            self._finish("TEST_ERROR", f"the suite needs what is not here: {error}")
-        self._finish("RUNTIME_ERROR", self._describe(error) + _at_line(line, theirs))
-
-    def _is_missing_module(self, error: ImportError) -> bool:
-        return isinstance(error, ModuleNotFoundError) and error.name != "solution"
-
-    def _is_theirs(self, error: BaseException) -> bool:
-        return id(error) in self._peer.origins
-
-    def _origin(self, error: BaseException) -> str | None:
-        found = self._peer.origins.get(id(error))
-        return None if found is None else found[1]
-
-    def _describe(self, error: BaseException) -> str:
-        try:
-            text = str(error)[:2048]
-        except Exception:
-            text = ""
-        return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-    def _why_nothing(self) -> str:
-        functions = [n for n in self._suite.code.co_names if n.startswith("test")]
-        if functions:
-            return f"the suite checks nothing: it defines {functions[0]} but does not call it"
-        return "the suite checks nothing: no assertion was evaluated"
-
     def _ended(self, why: str) -> NoReturn:
         line = self._line_now()
         if self._peer.impatient:
             self._finish("ASSERTION_FAILED", "an assertion is false")
         if not why.startswith("broke"):
-            self._finish("RUNTIME_ERROR", _at_line(line, None), died=True)
-        self._finish("RUNTIME_ERROR", f"the candidate {why}{_at_line(line, None)}")
+            self._finish("RUNTIME_ERROR", at_line(line, None), died=True)
+        self._finish("RUNTIME_ERROR", f"the candidate {why}{at_line(line, None)}")
 
     def _tampered(self, what: str) -> NoReturn:
-        self._finish("TAMPERED", f"{what}{_at_line(self._line_now(), None)}")
+        self._finish("TAMPERED", f"{what}{at_line(self._line_now(), None)}")
 
     def _line_now(self) -> int:
         frame: types.FrameType | None = sys._getframe(1)
@@ -312,13 +250,6 @@ class Run:
         finally:
             self._channel.deadline(None)
             self._peer.impatient = False
-
-
-def _at_line(line: int, theirs: str | None) -> str:
-    if theirs is None:
-        return f" (line {line} of the suite)" if line else ""
-    called = f"called from line {line} of the suite" if line else ""
-    return f" ({', '.join(part for part in (theirs, called) if part)})"
 
 
 def freeze() -> None:

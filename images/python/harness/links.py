@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import names
@@ -183,22 +184,27 @@ class Links:
 
     def read_token(self, tag: int, reader: Reader) -> Any:
         """Reads a token that the codec does not know."""
-        if tag == ord("h"):
-            return self.exported(reader.number())
-        if tag == ord("K"):
-            return self._known_class(reader.number())
-        if tag == ord("C"):
-            return self._read_class(reader)
-        if tag == ord("H"):
-            hid, hashed = reader.number(), reader.token()
-            return self._instance(reader.token(), hid, hashed, None)
-        if tag == ord("n"):
-            return self._taken(self._peer.accept_name(reader.text(), reader.text()))
-        if tag == ord("m"):
-            return self._taken(self._peer.accept_module(reader.text()))
-        if tag == ord("B"):
-            return getattr(self.exported(reader.number()), self._peer.attribute(reader.text()))
-        raise ProtocolBreach(f"malformed message: unknown token {tag}")
+        read = {
+            ord("h"): lambda: self.exported(reader.number()),
+            ord("K"): lambda: self._known_class(reader.number()),
+            ord("C"): lambda: self._read_class(reader),
+            ord("H"): lambda: self._read_instance(reader),
+            ord("n"): lambda: self._taken(self._peer.accept_name(reader.text(), reader.text())),
+            ord("m"): lambda: self._taken(self._peer.accept_module(reader.text())),
+            ord("B"): lambda: self._read_method(reader),
+        }.get(tag)
+        if read is None:
+            raise ProtocolBreach(f"malformed message: unknown token {tag}")
+        return read()
+
+    def _read_instance(self, reader: Reader) -> Any:
+        hid, hashed = reader.number(), reader.token()
+        return self._instance(reader.token(), hid, hashed, None)
+
+    def _read_method(self, reader: Reader) -> Any:
+        owner, name = self.exported(reader.number()), self._peer.attribute(reader.text())
+        self._peer.guard(owner, name)
+        return getattr(owner, name)
 
     def make(self, name: str, parts: list[Any]) -> Any:
         """Joins what `Writer.put_parts` took apart."""
@@ -323,19 +329,18 @@ def _methods_of(mro: list[type]) -> set[str]:
 
 def _exact(kind: type, value: Any) -> Any:
     """The value that an instance of a subclass of `kind` carries, past anything it overrides."""
-    if kind is int:
-        return int.__add__(value, 0)
-    if kind is float:
-        return float.__add__(value, 0.0) if value else float.__abs__(value)
-    if kind is str:
-        return str.__str__(value)[:] if type(value) is str else str.join("", str.__iter__(value))
-    if kind is bytes:
-        return bytes(memoryview(value))
-    if kind is complex:
-        return complex.__add__(value, 0)
-    if kind is tuple:
-        return tuple(tuple.__iter__(value))
-    return frozenset(frozenset.__iter__(value))
+    return _EXACT[kind](value)
+
+
+_EXACT: dict[type, Callable[[Any], Any]] = {
+    int: lambda v: int.__add__(v, 0),
+    float: lambda v: float.__pos__(v),
+    str: lambda v: str.join("", str.__iter__(v)),
+    bytes: lambda v: bytes(memoryview(v)),
+    complex: lambda v: complex.__pos__(v),
+    tuple: lambda v: tuple(tuple.__iter__(v)),
+    frozenset: lambda v: frozenset(frozenset.__iter__(v)),
+}
 
 
 def _new_exception(cls: Any, args: tuple[Any, ...]) -> BaseException:

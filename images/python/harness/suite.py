@@ -152,9 +152,8 @@ class _Needs(ast.NodeVisitor):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._bound.add(node.name)
-        for base in node.bases:
-            while isinstance(base, ast.Subscript):
-                base = base.value
+        for written in node.bases:
+            base = written.value if isinstance(written, ast.Subscript) else written
             if isinstance(base, ast.Name):
                 self._bases.append(base.id)
             elif isinstance(base, ast.Attribute) and ast.unparse(base).startswith("solution."):

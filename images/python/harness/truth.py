@@ -201,7 +201,7 @@ class JudgePeer(Peer):
         if not issubclass(type(owner), Handle):
             return super().special(owner, name, args, kwargs)
         if len(args) == 1:
-            if name == "__eq__" or name == "__ne__":
+            if name in ("__eq__", "__ne__"):
                 return self._equality(owner, name, args[0])
             if name == "__contains__":
                 return self._membership(owner, args[0])

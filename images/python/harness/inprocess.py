@@ -1,0 +1,270 @@
+"""The fallback: suite and candidate in one process, under checks that are hard to get round.
+
+Used only where the suite's text needs what cannot cross between processes; the
+candidate has no say in it. The suite and an unguessable witness reach the
+process after the solution has loaded. The report counts only if it comes with
+the witness, and it does not come with it where
+
+- what Python gives every program (builtins, unittest, math, operator) was changed,
+- the candidate looked at frames, at the collector's objects or at memory,
+- an object that an assertion found equal is equal to unguessable values too.
+
+This is weaker than the separated run, and a pass says so.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hmac
+import linecache
+import os
+import socket
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from typing import Any
+
+from . import decoys
+from .candidate import flush, line_of, load, read_all, standard_streams
+from .channel import Channel, ChannelClosed
+from .classify import parse_report
+from .judge import Report, await_load, harden
+from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
+from .outcome import Outcome
+from .plain import MUTABLE, VALUE_KINDS
+from .suite import FILENAME, Suite, read_suite
+
+_WITNESS_BYTES = 16
+_WATCHED_MODULES = ("builtins", "math", "operator", "unittest", "unittest.case", "functools")
+#: Audit events of code that looks for what it must not see.
+_PRYING = frozenset(
+    ["sys._getframe", "sys._current_frames", "sys._current_exceptions", "gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.settrace", "sys.setprofile", "object.__getattr__", "code.__new__"]
+)
+#: Modules that look at their caller's frame for harmless reasons.
+_HARMLESS = frozenset(
+    ["collections", "typing", "enum", "dataclasses", "warnings", "abc", "functools", "logging", "traceback"]
+)
+_EXACT = MUTABLE | set(VALUE_KINDS) | {int, float, str, bytes, bool, complex, tuple, frozenset}
+
+
+# -- the reporting process ---------------------------------------------------------------------
+
+
+def witness(channel_fd: int, suite_fd: int, report_fd: int) -> int:
+    """Entry of the role that holds the witness and the report."""
+    harden()
+    report = Report(report_fd)
+    channel = Channel(_socket(channel_fd), pin_sender=True)
+    suite = read_all(suite_fd)
+    await_load(channel, report)
+    secret = os.urandom(_WITNESS_BYTES)
+    try:
+        channel.send(secret + suite)
+        answer = channel.receive()
+    except ChannelClosed:
+        report.finish("RUNTIME_ERROR", "TEST", "", died=True)
+    found = parse_report(answer[_WITNESS_BYTES:])
+    if found is None or not hmac.compare_digest(answer[:_WITNESS_BYTES], secret):
+        report.finish("TAMPERED", "TEST", "a report came without the witness")
+    verdict, message = found["verdict"], found["message"]
+    report.finish(verdict, "TEST", message, assertions=found["assertions"])
+
+
+def _socket(fd: int) -> socket.socket:
+    return socket.socket(fileno=fd)
+
+
+# -- the process of candidate and suite --------------------------------------------------------
+
+
+def main(channel_fd: int, solution_fd: int) -> int:
+    """Entry of the role that runs both."""
+    decoys.reseed()
+    channel = Channel(_socket(channel_fd), pin_sender=False)
+    os.register_at_fork(after_in_child=channel.close)
+    sys.stdin, sys.stdout, sys.stderr = standard_streams()
+    before = {name: dict(vars(sys.modules[name])) for name in _WATCHED_MODULES}
+    prying: list[str] = []
+    run = _Run(before, prying).run
+    leave = os._exit
+    try:
+        module = load(channel, read_all(solution_fd))
+        if module is not None:
+            frame = channel.receive()
+            _watch_prying(prying, str(module.__file__))
+            body = run(module, frame[_WITNESS_BYTES:])
+            flush()
+            channel.send(frame[:_WITNESS_BYTES] + body)
+    except ChannelClosed:
+        pass
+    except BaseException:
+        traceback.print_exc()
+    flush()
+    leave(0)
+
+
+def _watch_prying(prying: list[str], path: str) -> None:
+    busy = [False]
+    get_frame = sys._getframe
+
+    def hook(event: str, args: Any) -> None:
+        if busy[0] or not (event in _PRYING or event.startswith("ctypes.")):
+            return
+        busy[0] = True
+        try:
+            frame: types.FrameType | None = get_frame(1)
+            name = frame.f_globals.get("__name__", "") if frame is not None else ""
+            for _ in range(3):
+                if frame is None or str(name).partition(".")[0] in _HARMLESS:
+                    break
+                if frame.f_code.co_filename == path or frame.f_globals.get("__name__") == (
+                    "solution"
+                ):
+                    prying.append(event)
+                    break
+                frame = frame.f_back
+        finally:
+            busy[0] = False
+
+    sys.addaudithook(hook)
+
+
+class _Run:
+    """Runs the suite beside the candidate."""
+
+    def __init__(self, before: dict[str, dict[str, Any]], prying: list[str]) -> None:
+        self._before = before
+        self._prying = prying
+        self._encode = encode_report
+        self._read = read_suite
+        self._lie = ""
+
+    def run(self, module: types.ModuleType, text: bytes) -> bytes:
+        """The report of running the suite `text` against the loaded `module`."""
+        changed = self._changed()
+        self._restore()
+        suite = self._read(text.decode("utf-8"))
+        ledger = _CanaryLedger(suite, BoundedRepr(repr).bounded, self._note_lie)
+        error = self._execute(suite, ledger, module)
+        path = str(module.__file__)
+        outcome = Outcome(suite, ledger, lambda e: _origin(e, path))
+        verdict, message = outcome.of(error, swallowed=0)
+        if verdict == "PASSED":
+            changed = changed or self._changed()
+            if changed or self._prying or self._lie:
+                verdict = "TAMPERED"
+                message = self._lie or (
+                    f"the candidate changed {changed}" if changed else f"it used {self._prying[0]}"
+                )
+        return self._encode(
+            {
+                "verdict": verdict,
+                "phase": "TEST",
+                "message": " ".join(message.split("\n"))[:4096],
+                "assertions": ledger.assertions(),
+            }
+        )
+
+    def _execute(
+        self, suite: Suite, ledger: Ledger, solution: types.ModuleType
+    ) -> BaseException | None:
+        main_module = types.ModuleType("__main__")
+        namespace = main_module.__dict__
+        names = _Names(self._before["builtins"], solution)
+        namespace["__builtins__"] = names
+        namespace.update(ledger.helpers())
+        sys.modules["__main__"] = main_module
+        sys.argv = [FILENAME]
+        lines = suite.source.splitlines(True)
+        linecache.cache[FILENAME] = (len(suite.source), None, lines, FILENAME)
+        if "unittest" in suite.imports:
+            watch_unittest(ledger, FILENAME)
+            for name in _WATCHED_MODULES:  # what was put there just now is ours
+                self._before[name] = dict(vars(sys.modules[name]))
+        if suite.wants_names or "__main__" in suite.source:
+            for name, value in vars(solution).items():
+                if name[:2] != "__" and name not in self._before["builtins"]:
+                    namespace.setdefault(name, value)
+        try:
+            exec(suite.code, namespace)
+        except BaseException as e:
+            return e
+        return None
+
+    def _changed(self) -> str:
+        for name, before in self._before.items():
+            now = vars(sys.modules[name])
+            for key, value in before.items():
+                if now.get(key) is not value and key != "_":
+                    return f"{name}.{key}"
+        return ""
+
+    def _restore(self) -> None:
+        for name, before in self._before.items():
+            vars(sys.modules[name]).update(before)
+
+    def _note_lie(self, what: str) -> None:
+        self._lie = self._lie or what
+
+
+def _origin(error: BaseException, path: str) -> str | None:
+    at, last = error.__traceback__, None
+    while at is not None:
+        last, at = at, at.tb_next
+    if last is None or last.tb_frame.f_code.co_filename == FILENAME:
+        return None
+    line = line_of(error, path)
+    return f"solution.py:{line}" if line else None
+
+
+class _Names(dict[str, Any]):
+    """Python's builtins as they were before the candidate, and behind them its globals."""
+
+    def __init__(self, before: dict[str, Any], solution: types.ModuleType) -> None:
+        super().__init__(before)
+        for name in ("input", "print", "open"):
+            del self[name]
+        self._globals = solution.__dict__
+
+    def __missing__(self, name: str) -> Any:
+        if name in ("input", "print", "open"):
+            return getattr(builtins, name)
+        return self._globals[name]
+
+
+class _CanaryLedger(Ledger):
+    """Asks objects that passed a comparison about values that nobody expects."""
+
+    def __init__(
+        self, suite: Suite, describe_value: Callable[[Any], str], lie: Callable[[str], None]
+    ) -> None:
+        super().__init__(suite, describe_value)
+        self._note = lie
+
+    def _compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
+        held = super()._compare(index, symbol, left, right)
+        if held and symbol in ("==", "!=", "<", "<=", ">", ">=", "in"):
+            for side in (left, right):
+                self._try(side, 0)
+        return held
+
+    def _try(self, value: Any, depth: int) -> None:
+        kind = type(value)
+        if kind in (list, tuple, set, frozenset) and depth < 4:
+            for item in list(value)[:50]:
+                self._try(item, depth + 1)
+        elif kind is dict and depth < 4:
+            for item in list(value.values())[:50]:
+                self._try(item, depth + 1)
+        elif kind not in _EXACT and kind.__module__ == "solution":
+            self._question(value)
+
+    def _question(self, value: Any) -> None:
+        for stranger in decoys.strangers():
+            try:
+                equal = bool(value == stranger) or not bool(value.__ne__(stranger))
+            except Exception:
+                continue
+            if equal:
+                self._note(f"an object of {type(value).__name__!r} equals {stranger!r:.60}")
