@@ -96,24 +96,30 @@ def _complete(body: dict[str, Any]) -> dict[str, Any]:
     prompt = body["messages"][-1]["content"]
     number = int(re.findall(r"adds (\d+) to", prompt)[0])
     if body["model"] == "teacher":
-        texts = [teacher_answer(number)]
-    else:
-        count = body.get("n") or 1
-        texts = [policy_answer(number, body.get("seed") or 0, index) for index in range(count)]
+        return completion(body, [teacher_answer(number)])
+    count = body.get("n") or 1
+    seed = body.get("seed") or 0
+    return completion(body, [policy_answer(number, seed, index) for index in range(count)])
+
+
+def completion(body: dict[str, Any], texts: list[str]) -> dict[str, Any]:
+    """What the protocol answers to the request `body`, with these texts as its choices."""
+    choices = [
+        {
+            "index": index,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": text},
+        }
+        for index, text in enumerate(texts)
+    ]
+    usage = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
     return {
         "id": "x",
         "object": "chat.completion",
         "created": 0,
         "model": body["model"],
-        "choices": [
-            {
-                "index": index,
-                "finish_reason": "stop",
-                "message": {"role": "assistant", "content": text},
-            }
-            for index, text in enumerate(texts)
-        ],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30},
+        "choices": choices,
+        "usage": usage,
     }
 
 
