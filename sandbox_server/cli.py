@@ -8,13 +8,15 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from sandbox_server.errors import GatewayError, StartupError
+from sandbox_server.docker_launcher import DockerLauncher
+from sandbox_server.errors import GatewayError
 from sandbox_server.evidence import Ready
 from sandbox_server.languages import choose_languages, known_languages
 from sandbox_server.launcher import Launcher
@@ -23,6 +25,8 @@ from sandbox_server.server import Server, Settings, Tls
 from sandbox_server.serving import probe, serve_until_stopped
 
 _DEFAULT_ADDRESS = "127.0.0.1:50061"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _cores() -> int:
@@ -42,13 +46,32 @@ class _Names(click.ParamType[tuple[str, ...]]):
         return tuple(name.strip() for name in str(value).split(",") if name.strip())
 
 
-_launcher_option = click.option(
-    "--launcher",
-    type=click.Choice(["process"]),
-    default="process",
-    show_default=True,
-    help="How workers are started. process: children of this server; needs no set-up.",
-)
+def _launcher_options(command: F) -> F:
+    """Adds the options that choose a launcher."""
+    for option in (
+        click.option(
+            "--runtime",
+            help="docker: a container runtime that the engine knows, for example runsc.",
+        ),
+        click.option(
+            "--image-prefix",
+            default="plum-sandbox-",
+            show_default=True,
+            help="docker: a language's image is this and its name.",
+        ),
+        click.option(
+            "--launcher",
+            type=click.Choice(["process", "docker"]),
+            default="process",
+            show_default=True,
+            help="How workers are started. process: children of this server, which needs no "
+            "set-up. docker: one hardened container for each language.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 _languages_option = click.option(
     "--languages",
     type=_Names(),
@@ -99,7 +122,7 @@ def plum_sandbox() -> None:
     metavar="ADDRESS",
     help="host:port (port 0: any free one) or unix:/path. May be given several times.",
 )
-@_launcher_option
+@_launcher_options
 @_languages_option
 @_slots_option
 @click.option(
@@ -150,6 +173,8 @@ def serve(
     *,
     listen: tuple[str, ...],
     launcher: str,
+    image_prefix: str,
+    runtime: str | None,
     languages: tuple[str, ...],
     slots: int,
     queue: int,
@@ -184,7 +209,7 @@ def serve(
         metrics_port=metrics_port,
     )
     chosen = choose_languages(languages)
-    starter = _launcher(launcher, slots, require_isolation)
+    starter = _launcher(launcher, slots, require_isolation, image_prefix, runtime)
 
     def ready(addresses: list[str]) -> None:
         if as_json:
@@ -203,12 +228,18 @@ def serve(
 
 
 @plum_sandbox.command()
-@_launcher_option
+@_launcher_options
 @_languages_option
 @_isolation_option
 @_json_option
 def selfcheck(
-    launcher: str, languages: tuple[str, ...], require_isolation: str | None, as_json: bool
+    *,
+    launcher: str,
+    image_prefix: str,
+    runtime: str | None,
+    languages: tuple[str, ...],
+    require_isolation: str | None,
+    as_json: bool,
 ) -> None:
     """Starts each language's worker and shows how well it is isolated here.
 
@@ -217,7 +248,7 @@ def selfcheck(
       plum-sandbox selfcheck
       plum-sandbox selfcheck --languages python --json
     """
-    starter = _launcher(launcher, 1, require_isolation)
+    starter = _launcher(launcher, 1, require_isolation, image_prefix, runtime)
     reports = asyncio.run(probe(starter, choose_languages(languages)))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(report) for report in reports]))
@@ -240,10 +271,14 @@ def list_languages(as_json: bool) -> None:
     click.echo(json.dumps(names) if as_json else "\n".join(names))
 
 
-def _launcher(name: str, slots: int, require_isolation: str | None) -> Launcher:
-    if name == "process":
-        return ProcessLauncher(slots, require_isolation)
-    raise StartupError(f"unknown launcher {name!r}")
+def _launcher(
+    name: str, slots: int, require_isolation: str | None, image_prefix: str, runtime: str | None
+) -> Launcher:
+    if name == "docker":
+        return DockerLauncher(slots, require_isolation, image_prefix, runtime)
+    if runtime is not None:
+        raise click.UsageError(f"--runtime is for --launcher docker, not {name}")
+    return ProcessLauncher(slots, require_isolation)
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from sandbox_server.dispatcher import Dispatcher
-from sandbox_server.errors import StartupError, WorkerFailed, WorkerRefused
+from sandbox_server.errors import GatewayError, StartupError, WorkerFailed, WorkerRefused
 from sandbox_server.evidence import Ready
 from sandbox_server.languages import Language
 from sandbox_server.launcher import Launcher
@@ -107,6 +107,6 @@ class Supervisor:
             began = loop.time()
             try:
                 await self._begin()
-            except (WorkerRefused, WorkerFailed) as e:
+            except GatewayError as e:
                 delay = min(most, 2 * delay)
                 _log.error("worker %s: %s; next try in %.1f s", self.language.name, e, delay)
