@@ -22,13 +22,13 @@ from tests.integration.run_helpers import (
     write_recipe,
 )
 
-PROBLEMS, K = 40, 6
+PROBLEMS, K = 60, 6
 KILLS = 20
 
 
 def slowly(number: int, body: object) -> Reply | None:
     """Answers as usual, but so slowly that kills find every stage at work."""
-    time.sleep(0.05)
+    time.sleep(0.1)
     return None
 
 
