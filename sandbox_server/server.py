@@ -25,6 +25,7 @@ _log = logging.getLogger("plum-sandbox")
 
 _MAX_RECEIVE_BYTES = 64 << 20
 _UNIX = "unix:"
+_FLUSH_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,14 @@ class Server:
         await self._health.enter_graceful_shutdown()
         self._service.drain()
         if self._grpc is not None:
-            await self._grpc.stop(grace_s)
+            stopping = asyncio.ensure_future(self._grpc.stop(grace_s))
+            drained = asyncio.ensure_future(self._service.drained())
+            await asyncio.wait([stopping, drained], return_when=asyncio.FIRST_COMPLETED)
+            drained.cancel()
+            # Answers are on their way out still. Other calls (somebody who watches our health)
+            # would last for ever.
+            await self._grpc.stop(min(grace_s, _FLUSH_S))
+            await stopping
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
 
     def _build_grpc(self) -> grpc.aio.Server:

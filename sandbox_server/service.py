@@ -51,6 +51,9 @@ class SandboxService:
         self._version = version("plum-code")
         self._stopping = False
         self._streams: set[ExecutionStream] = set()
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a grpc.aio server needs to serve these calls."""
@@ -86,10 +89,14 @@ class SandboxService:
         for stream in self._streams:
             stream.stop()
 
+    async def drained(self) -> None:
+        """Returns when no call is being served."""
+        await self._idle.wait()
+
     async def _execute(
         self, request: pb.ExecuteRequest | Undecodable, context: Context
     ) -> pb.ExecuteResponse:
-        async with _edge(context):
+        async with self._edge(context):
             execution = _decoded(request).execution
             outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
             job = self._job(execution, _client(context), outcome.set_result)
@@ -99,7 +106,7 @@ class SandboxService:
             return pb.ExecuteResponse(result=convert.result_message(execution.id, result))
 
     async def _execute_stream(self, _: object, context: Context) -> None:
-        async with _edge(context):
+        async with self._edge(context):
             if self._stopping:
                 raise unavailable("the server is stopping")
             client = _client(context)
@@ -117,7 +124,7 @@ class SandboxService:
     async def _check(
         self, request: pb.CheckRequest | Undecodable, context: Context
     ) -> pb.CheckResponse:
-        async with _edge(context):
+        async with self._edge(context):
             asked = _decoded(request)
             message, size = convert.check_request(asked)
             outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -130,7 +137,7 @@ class SandboxService:
     async def _get_server_info(
         self, request: pb.GetServerInfoRequest | Undecodable, context: Context
     ) -> pb.GetServerInfoResponse:
-        async with _edge(context):
+        async with self._edge(context):
             _decoded(request)
             return pb.GetServerInfoResponse(
                 version=self._version,
@@ -163,10 +170,22 @@ class SandboxService:
             raise result
         return result
 
+    @asynccontextmanager
+    async def _edge(self, context: Context) -> AsyncIterator[None]:
+        """Counts a call, and turns what goes wrong inside into its status."""
+        self._calls += 1
+        self._idle.clear()
+        try:
+            async with _status_of_failures(context):
+                yield
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
 
 @asynccontextmanager
-async def _edge(context: Context) -> AsyncIterator[None]:
-    """Turns what goes wrong inside into the status of the call."""
+async def _status_of_failures(context: Context) -> AsyncIterator[None]:
     try:
         yield
     except RequestError as e:

@@ -17,8 +17,10 @@ from sandbox_server.metrics import Metrics
 _log = logging.getLogger("plum-sandbox")
 
 _BACK_OFF_S = (0.05, 5.0)
-#: A worker that lived this long was well; the next is started without delay.
+#: A worker that lived this long was well; the next is started without delay. One that did not
+#: had come up nevertheless, so waiting long for its successor would help nobody.
 _WELL_AFTER_S = 1.0
+_MOST_AFTER_LOSS_S = 0.4
 
 
 class Supervisor:
@@ -102,11 +104,12 @@ class Supervisor:
                 _log.error("worker %s: %s; it is replaced", self.language.name, reason)
                 self._metrics.worker_lost(self.language.name)
                 await self._end()
-                delay = least if loop.time() - began >= _WELL_AFTER_S else min(most, 2 * delay)
+                well = loop.time() - began >= _WELL_AFTER_S
+                delay = least if well else min(_MOST_AFTER_LOSS_S, 2 * delay)
             await asyncio.sleep(delay)
             began = loop.time()
             try:
                 await self._begin()
-            except GatewayError as e:
+            except (GatewayError, OSError) as e:
                 delay = min(most, 2 * delay)
                 _log.error("worker %s: %s; next try in %.1f s", self.language.name, e, delay)

@@ -79,7 +79,9 @@ class Worker:
                 os._exit(99)  # the gateway has promised never to do this
             self._running[seq] = threading.Event()
             word, _, rest = message.get("solution", "").partition(" ")
-            if message["op"] == "execute" and word == "sleep":
+            if message["op"] == "check":
+                self.check(seq, message["candidates"])
+            elif word == "sleep":
                 threading.Thread(target=self.sleep, args=(seq, float(rest)), daemon=True).start()
             else:
                 self.answer(seq, message, word, rest)
@@ -98,14 +100,14 @@ class Worker:
         else:
             self.finish(seq, op="result", result=result())
 
+    def check(self, seq: int, candidates: list[dict[str, str]]) -> None:
+        results = [
+            {"id": item["id"], "status": "CHECKED", "diagnostics": [], "message": ""}
+            for item in candidates
+        ]
+        self.finish(seq, op="checked", results=results)
+
     def answer(self, seq: int, message: dict[str, Any], word: str, rest: str) -> None:
-        if message["op"] == "check":
-            results = [
-                {"id": item["id"], "status": "CHECKED", "diagnostics": [], "message": ""}
-                for item in message["candidates"]
-            ]
-            self.finish(seq, op="checked", results=results)
-            return
         match word:
             case "fail":
                 self.finish(seq, op="result", result=result("ASSERTION_FAILED"))

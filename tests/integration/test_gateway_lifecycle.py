@@ -1,0 +1,208 @@
+"""Starting, stopping and guarding a gateway."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from plum.sandbox.v1 import sandbox_pb2 as pb
+from plum.sandbox.v1 import sandbox_pb2_grpc
+
+from orchestrator.errors import SandboxError
+from orchestrator.sandbox.client import SandboxClient, Tls
+from orchestrator.sandbox.embedded import embedded_sandbox
+from tests.integration.gateway import gateway, run_one, stop
+from tests.integration.test_gateway import item
+
+TOKEN = "0123456789abcdef"
+
+
+def _health(channel: grpc.Channel) -> Iterator[int]:
+    call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    return (answer.status for answer in call)
+
+
+def test_sigterm_says_not_serving_finishes_what_runs_and_exits_with_zero(tmp_path: Path) -> None:
+    with gateway(tmp_path) as running, running.channel() as channel:
+        health = _health(channel)
+        assert next(health) == health_pb2.HealthCheckResponse.SERVING
+        stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
+        call = stub.ExecuteStream(iter([item("a", "sleep 0.7"), item("b")]), timeout=30)
+        assert next(call).id == "b"
+        running.process.send_signal(signal.SIGTERM)
+        assert next(health) == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert next(call).result.verdict == pb.VERDICT_PASSED
+        assert running.process.wait(20) == 0
+
+
+def test_stream_without_an_end_is_told_that_the_server_stops(tmp_path: Path) -> None:
+    with gateway(tmp_path) as running, running.channel() as channel:
+        stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
+        never = socket.socketpair()  # reading from it blocks until it is closed
+
+        def requests() -> Iterator[pb.ExecuteStreamRequest]:
+            yield item("a")
+            never[0].recv(1)
+
+        call = stub.ExecuteStream(requests(), timeout=30)
+        assert next(call).id == "a"
+        assert stop(running.process) == 0
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call)
+        assert caught.value.code() == StatusCode.UNAVAILABLE
+        never[1].close()
+        never[0].close()
+
+
+def test_second_signal_does_not_wait(tmp_path: Path) -> None:
+    with gateway(tmp_path) as running, running.channel() as channel:
+        stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
+        call = stub.ExecuteStream(iter([item("a", "sleep 1000"), item("b")]))
+        assert next(call).id == "b"
+        health = _health(channel)
+        next(health)
+        running.process.send_signal(signal.SIGTERM)
+        assert next(health) == health_pb2.HealthCheckResponse.NOT_SERVING
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 1
+        call.cancel()
+
+
+def test_gateway_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
+    with gateway(tmp_path, "--stop-at-eof") as running:
+        assert running.process.stdin is not None
+        running.process.stdin.close()
+        assert running.process.wait(15) == 0
+        running.process.stdin = None
+
+
+def test_calls_without_the_token_are_refused_but_health_is_open(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    with gateway(tmp_path, "--token-file", str(file)) as guarded, guarded.channel() as channel:
+        with pytest.raises(grpc.RpcError) as caught:
+            run_one(channel, "pass")
+        assert caught.value.code() == StatusCode.UNAUTHENTICATED
+        assert next(_health(channel)) == health_pb2.HealthCheckResponse.SERVING
+        for token in (None, TOKEN + "0", "é" * 16):
+            with (
+                SandboxClient([guarded.address], token=token) as client,
+                pytest.raises((SandboxError, ValueError, grpc.RpcError)),
+            ):
+                client.info()
+        with SandboxClient([guarded.address], token=TOKEN) as client:
+            assert client.info().languages[0].name == "python"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+            *("-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return tmp_path
+
+
+def test_tls_is_spoken_where_a_certificate_is_given(certificate: Path, tmp_path: Path) -> None:
+    with gateway(tmp_path, "--tls", str(certificate)) as secure:
+        with SandboxClient([secure.address], tls=Tls(certificate / "cert.pem")) as client:
+            assert client.info().languages[0].name == "python"
+        with SandboxClient([secure.address]) as plain, pytest.raises(SandboxError):
+            plain.info(wait_s=0.5)
+
+
+def test_metrics_count_verdicts(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with gateway(tmp_path, "--metrics-port", str(port)) as running, running.channel() as channel:
+        run_one(channel, "fail")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+            text = response.read().decode()
+        verdict = 'language="python",verdict="ASSERTION_FAILED"'
+        assert f"plum_sandbox_executions_total{{{verdict}}} 1.0" in text
+        assert "plum_sandbox_queue_depth 0.0" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--listen", "nowhere.invalid:1"], "cannot listen on nowhere.invalid:1"),
+        (["--auth-token-file", "/nonexistent"], "--auth-token-file /nonexistent"),
+        (["--tls-cert", "/nonexistent", "--tls-key", "/nonexistent"], "TLS: "),
+        (["--tls-cert", "x"], "TLS needs both --tls-cert and --tls-key"),
+        (["--runtime", "runsc"], "--runtime is for --launcher docker"),
+        (["--slots", "0"], "0 is not in the range"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(options: list[str], says: str) -> None:
+    # The last --listen counts; none of these comes as far as starting a worker.
+    listen = [] if "--listen" in options else ["--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox_server.cli", "serve", *listen, *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_embedded_server_serves_and_is_gone_afterwards() -> None:
+    with embedded_sandbox(slots=1) as address:
+        with SandboxClient([address]) as client:
+            assert [language.slots for language in client.info().languages] == [1]
+        folder = Path(address.removeprefix("unix:")).parent
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+
+
+def test_embedded_server_that_cannot_start_gives_the_servers_own_reason() -> None:
+    with (
+        pytest.raises(SandboxError, match="isolation"),
+        embedded_sandbox(require_isolation="no-such-level"),
+    ):
+        raise AssertionError("it started")
+
+
+def test_ready_line_is_json_where_asked_for(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sandbox_server.cli", "serve", "--json", "--slots", "1"),
+            *("--listen", f"unix:{tmp_path}/s.sock", "--listen", "127.0.0.1:0"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert ready["languages"] == ["python"]
+        assert ready["listening"][0] == f"unix:{tmp_path}/s.sock"
+        for address in ready["listening"]:
+            with SandboxClient([address]) as client:
+                assert client.info().launcher == "process"
+    finally:
+        assert stop(process) == 0
+        process.stdout.close()
