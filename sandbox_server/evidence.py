@@ -151,21 +151,22 @@ def parse_checked(raw: object, ids: Sequence[str]) -> tuple[Checked, ...]:
     return tuple(by_id[name] for name in ids)
 
 
-def parse_ready(raw: dict[str, Any]) -> Ready:
+def parse_ready(raw: object) -> Ready:
     """The message with which a worker reports for service.
 
     Raises:
         ProtocolError: a field is missing or of the wrong type.
     """
-    slots = _integer(raw, "slots", _INT32_MAX)
+    ready = _object(raw, "ready message")
+    slots = _integer(ready, "slots", _INT32_MAX)
     if slots < 1:
         raise ProtocolError(f"slots={slots} is outside [1, {_INT32_MAX}]")
     return Ready(
-        language=_text(raw, "language"),
-        version=_text(raw, "version"),
+        language=_text(ready, "language"),
+        version=_text(ready, "version"),
         slots=slots,
-        default_limits=_limits(raw.get("default_limits")),
-        isolation=tuple(_layer(item) for item in _list(raw.get("isolation"), "isolation")),
+        default_limits=_limits(ready.get("default_limits")),
+        isolation=tuple(_layer(item) for item in _list(ready.get("isolation"), "isolation")),
     )
 
 

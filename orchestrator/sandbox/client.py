@@ -43,6 +43,7 @@ _STREAMS = 4
 _IN_FLIGHT_PER_SLOT = 8
 _LEAST_IN_FLIGHT = 32
 
+_INFO_TIMEOUT_S = 10.0
 _CHECKED_TOGETHER = 200
 _CHECKED_BYTES = 8 << 20
 _CHECKS_AT_ONCE = 2
@@ -106,7 +107,7 @@ class SandboxClient:
         for channel in self._channels:
             channel.close()
 
-    def info(self, wait_s: float = 10.0) -> ServerInfo:
+    def info(self, wait_s: float = _INFO_TIMEOUT_S) -> ServerInfo:
         """What the first server that answers says of itself.
 
         wait_s: how long to wait for one.
@@ -116,7 +117,7 @@ class SandboxClient:
         """
         request = convert.info_request()
         return convert.server_info(
-            self._call(lambda stub: stub.GetServerInfo, request, wait_s, timeout_s=wait_s)
+            self._call(lambda stub: stub.GetServerInfo, request, wait_s, timeout_s=_INFO_TIMEOUT_S)
         )
 
     def execute_many(
@@ -132,7 +133,10 @@ class SandboxClient:
             SandboxError: a server refuses us altogether, or none answers at the very start.
         """
         if in_flight is None:
-            slots = sum(language.slots for language in self.info().languages)
+            slots = sum(
+                language.slots
+                for language in self.info(min(self._retry_s, _INFO_TIMEOUT_S)).languages
+            )
             in_flight = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_PER_SLOT * slots * len(self._stubs))
         lanes = [
             Lane(stub, address, replicated=not _is_single(address))
