@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 IMAGE = Path(__file__).resolve().parents[2] / "images" / "python"
 if str(IMAGE) not in sys.path:
     sys.path.insert(0, str(IMAGE))
+
+harness: Any = importlib.import_module("harness")
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,8 @@ class PlainJail:
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
             module, _, function = role.entry.partition(":")
             status = getattr(importlib.import_module(f"harness.{module}"), function)(*keep)
-        except BaseException:
-            import traceback
-
+        except Exception:  # noqa: BLE001 (whatever leaves a role ends it with 70)
             traceback.print_exc()
-            sys.stderr.flush()
         finally:
             os._exit(status)
 

@@ -147,6 +147,8 @@ class Handle:
                 except AttributeError:
                     if name != "__signature__":
                         raise AttributeError(name) from None
+        elif name in ("send", "throw", "close") and "send" in type(self)._plum_local:  # type: ignore[attr-defined]
+            return object.__getattribute__(self, name)
         return peer_of(self).get_attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -322,11 +324,14 @@ def make_class(peer: Peer, info: ClassInfo) -> ClassHandle:
 
 
 def _seen_as(made: ClassHandle, info: ClassInfo) -> Any:
+    """What instances answer as their ``__class__``, so that ``isinstance(x, int)`` is right."""
     if not info.claims or issubclass(made, BaseException):
         return made
     builtin = next((c for c in info.claims if c.__module__ == "builtins"), info.claims[0])
     if info.name == builtin.__name__:
         return builtin
+    if type(builtin) is not type:
+        return made
     try:
         return type(info.name, (builtin,), {"__module__": info.module})
     except TypeError:
@@ -362,6 +367,7 @@ def _methods(info: ClassInfo) -> dict[str, Any]:
         made["__hash__"] = object.__hash__
     if "__await__" in made:
         made.update({"__await__": _await, "send": _send, "throw": _throw, "close": _close})
+    made["_plum_local"] = frozenset({"send"}) if "__await__" in made else frozenset()
     if info.name in ("function", "_lru_cache_wrapper"):
         made["__get__"] = _bind
     return made
@@ -370,6 +376,14 @@ def _methods(info: ClassInfo) -> dict[str, Any]:
 def _forward(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return type(self)._plum_peer.special(self, name, args, kwargs)
+
+    method.__name__ = name
+    return method
+
+
+def _forward_to_class(name: str) -> Callable[..., Any]:
+    def method(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        return cls._plum_peer.special(cls, name, args, kwargs)
 
     method.__name__ = name
     return method
@@ -442,7 +456,7 @@ def _metaclass(methods: frozenset[str]) -> Any:
     if not names:
         return ClassHandle
     if names not in _metaclasses:
-        space = {name: _forward(name) for name in sorted(names)}
+        space = {name: _forward_to_class(name) for name in sorted(names)}
         _metaclasses[names] = type("ClassHandle", (ClassHandle,), space)
     return _metaclasses[names]
 

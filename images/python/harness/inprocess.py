@@ -39,11 +39,32 @@ _WITNESS_BYTES = 16
 _WATCHED_MODULES = ("builtins", "math", "operator", "unittest", "unittest.case", "functools")
 #: Audit events of code that looks for what it must not see.
 _PRYING = frozenset(
-    ["sys._getframe", "sys._current_frames", "sys._current_exceptions", "gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys.settrace", "sys.setprofile", "object.__getattr__", "code.__new__"]
+    [
+        "sys._getframe",
+        "sys._current_frames",
+        "sys._current_exceptions",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "gc.get_referents",
+        "sys.settrace",
+        "sys.setprofile",
+        "object.__getattr__",
+        "code.__new__",
+    ]
 )
 #: Modules that look at their caller's frame for harmless reasons.
 _HARMLESS = frozenset(
-    ["collections", "typing", "enum", "dataclasses", "warnings", "abc", "functools", "logging", "traceback"]
+    [
+        "collections",
+        "typing",
+        "enum",
+        "dataclasses",
+        "warnings",
+        "abc",
+        "functools",
+        "logging",
+        "traceback",
+    ]
 )
 _EXACT = MUTABLE | set(VALUE_KINDS) | {int, float, str, bytes, bool, complex, tuple, frozenset}
 

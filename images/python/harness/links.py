@@ -334,10 +334,10 @@ def _exact(kind: type, value: Any) -> Any:
 
 _EXACT: dict[type, Callable[[Any], Any]] = {
     int: lambda v: int.__add__(v, 0),
-    float: lambda v: float.__pos__(v),
+    float: float.__pos__,
     str: lambda v: str.join("", str.__iter__(v)),
     bytes: lambda v: bytes(memoryview(v)),
-    complex: lambda v: complex.__pos__(v),
+    complex: complex.__pos__,
     tuple: lambda v: tuple(tuple.__iter__(v)),
     frozenset: lambda v: frozenset(frozenset.__iter__(v)),
 }

@@ -46,7 +46,7 @@ def fill(target: Any, items: Any) -> None:
             target.default_factory, items = items[0], items[1:]
         target.clear()
         for at in range(0, len(items), 2):
-            dict.__setitem__(target, items[at], items[at + 1])
+            target[items[at]] = items[at + 1]
 
 
 def _fill_deque(target: collections.deque[Any], items: list[Any]) -> None:

@@ -309,7 +309,8 @@ class JudgePeer(Peer):
         """Lets a result remember what decoys would have given; a plain one is compared at once."""
         if issubclass(type(value), Handle):
             set_shadows(value, shadows)
-        elif (name in _SENSITIVE or name not in _ARITHMETIC) and decoys.alike(shadows, value):
+        telling = name in _SENSITIVE or name not in _ARITHMETIC
+        if telling and decoys.alike([_carried(s) for s in shadows], _carried(value)):
             self._tampered("an object of the candidate gives the same result whatever is asked")
 
     def _check_shadows(self, owner: Any, name: str, other: Any, positive: bool | None) -> None:
@@ -335,6 +336,13 @@ class JudgePeer(Peer):
 
     def _lie(self, owner: Any, what: str) -> NoReturn:
         self._tampered(f"an object of the candidate's class {type(owner).__name__!r} {what}")
+
+
+def _carried(value: Any) -> Any:
+    """The number that an instance of a subclass of a number carries; other values as they are."""
+    if issubclass(type(value), Handle) and type(value)._plum_info.payload is not None:
+        return payload_of(value)
+    return value
 
 
 class _Real:
