@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -57,14 +58,14 @@ def answer_all(
     """Answers as they come, in any order; takes a request only when it can be sent.
 
     When one fails, no other is sent, and what is under way is still yielded before the
-    error is raised: it is paid for.
+    error is raised: it is paid for. The same goes for an interrupt from the keyboard.
 
     Raises:
         ProviderError: of the first request that failed.
     """
     source = iter(requests)
     under_way: dict[Future[Answer | None], Request] = {}
-    failure: ProviderError | None = None
+    failure: ProviderError | KeyboardInterrupt | None = None
     pool = ThreadPoolExecutor(provider.concurrency, "plum-generate")
     try:
         while True:
@@ -75,7 +76,11 @@ def answer_all(
                 under_way[pool.submit(provider.answer, request)] = request
             if not under_way:
                 break
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            done, interrupt = _wait(under_way)
+            if interrupt is not None and isinstance(failure, KeyboardInterrupt):
+                raise interrupt  # the second one is meant
+            failure = failure or interrupt
+            for future in done:
                 request = under_way.pop(future)
                 try:
                     answer = future.result()
@@ -84,9 +89,24 @@ def answer_all(
                     continue
                 yield request, answer
     except BaseException:
-        provider.close()  # nobody waits for the answers any more: an interrupt must not take minutes
+        provider.close()  # nobody waits for the answers any more
         raise
     finally:
         pool.shutdown(cancel_futures=True)
     if failure is not None:
         raise failure
+
+
+def _wait(
+    under_way: dict[Future[Answer | None], Request],
+) -> tuple[set[Future[Answer | None]], KeyboardInterrupt | None]:
+    """Those that are done, at least one of them unless the keyboard interrupted the wait."""
+    try:
+        return wait(under_way, return_when=FIRST_COMPLETED).done, None
+    except KeyboardInterrupt as e:
+        print(
+            f"generate: waiting for {len(under_way)} answers under way, which are paid for;"
+            " interrupt again to lose them",
+            file=sys.stderr,
+        )
+        return set(), e

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from tests.integration.run_helpers import (
     count,
     labels,
     plum,
+    plum_command,
     stages_of,
     write_instructions,
     write_recipe,
@@ -191,9 +196,6 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path: Path, sandbox_add
     (tmp_path / "instructions.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     with serve_endpoint() as endpoint:
         recipe = write_recipe(tmp_path, endpoint.url, sandbox_address, k=1)
-        import subprocess
-        import sys
-
         command = [
             sys.executable,
             str(limit),
@@ -208,3 +210,26 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path: Path, sandbox_add
         assert "what was stored before is kept" in done.stderr.splitlines()[-1]
         done = plum("run", recipe, "--run-dir", tmp_path / "run")
         assert done.returncode == 0, done.stderr
+
+
+def test_an_interrupt_keeps_the_answers_that_are_under_way(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 10)
+    with serve_endpoint(lambda n, body: time.sleep(0.7)) as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        with subprocess.Popen(
+            plum_command("generate", recipe, "--run-dir", tmp_path / "run"),
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as run:
+            while endpoint.requests < 4:
+                assert run.poll() is None
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate()
+        assert run.returncode == 130
+        assert "4 answers under way" in errors
+        endpoint.fault = None
+        done = plum("generate", "--run-dir", tmp_path / "run")
+        assert done.returncode == 0, done.stderr
+        assert sorted(endpoint.answered.values()) == [1] * 20
