@@ -35,6 +35,7 @@ class Settings:
     base_steps: int
     train_steps: int
     evaluate_on: str
+    evaluate_problems: int
 
 
 @click.command(
@@ -72,7 +73,14 @@ class Settings:
     default="held_out",
     show_default=True,
     type=click.Choice(["held_out", "development"]),
-    help="Problems to measure on. The demo's settings were tuned on the development split.",
+    help="Split to measure on. The demo's settings were tuned on the development split.",
+)
+@click.option(
+    "--evaluate-problems",
+    default=SPLIT_SIZES["held_out"],
+    show_default=True,
+    type=click.IntRange(1, SPLIT_SIZES["held_out"]),
+    help="Problems of that split to measure on, as far as it has so many.",
 )
 def demo(out: Path | None, **options: Any) -> None:
     """Run the whole method on problems of our own: about four minutes on two cores.
@@ -118,7 +126,8 @@ def _make_files(files: DemoFiles, settings: Settings) -> None:
     write_instructions(files.instructions, preference)
     write_answers(files.answers, preference, ANSWERS_PER_PROBLEM, settings.seed)
     benchmark = settings.evaluate_on
-    write_benchmark(files.benchmark(benchmark), splits[benchmark], settings.seed)
+    measured = splits[benchmark][: settings.evaluate_problems]
+    write_benchmark(files.benchmark(benchmark), measured, settings.seed)
     write_recipe(files, benchmark, settings.seed, settings.train_steps)
     made.write_text(str(settings), encoding="utf-8")
 

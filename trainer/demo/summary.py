@@ -55,8 +55,10 @@ def _comparisons(comparisons: Iterable[Comparison]) -> list[str]:
     head = f"  {'':<36}{'before':>22}{'after':>22}{'change':>22}"
     lines = ["Share of problems solved, in percent, with 95 % intervals", head]
     for c in comparisons:
+        # The run's own name for sampled pass@1 does not say at which temperature.
+        name = c.name if "greedy" in c.name else f"{c.name} at T=1"
         cells = "".join(f"{_score(score):>22}" for score in (c.before, c.after, c.difference))
-        lines.append(f"  {c.name:<36}{cells}")
+        lines.append(f"  {name:<36}{cells}")
         lines.append(f"    on {c.problems} problems; change: paired bootstrap over problems")
     return lines
 
