@@ -6,7 +6,7 @@ Requests are checked here, with the ranges that the protocol's definition gives.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -68,7 +68,7 @@ def execute_request(execution: pb.Execution, defaults: Limits) -> dict[str, Any]
         "op": "execute",
         "solution": execution.solution,
         "test": execution.test,
-        "limits": asdict(limits),
+        "limits": vars(limits),
     }
 
 
