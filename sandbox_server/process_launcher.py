@@ -99,7 +99,10 @@ class _Child:
         self._logging = asyncio.create_task(self._log_lines())
 
     async def end(self) -> None:
-        """Kills it and waits until it is gone and its log is written."""
+        """Waits until it is gone and its log is written; kills it where it does not end itself."""
+        # Its line is closed: a worker that is well takes its control groups away and ends.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _END_TIMEOUT_S)
         # The whole session: what the worker started there goes with it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

@@ -75,7 +75,7 @@ class WorkerProcess:
     def outcome(self, body: str, **limits: Any) -> str:
         """What the candidate `body`, which assigns `found`, puts there, as text."""
         solution = f"{body}\n"
-        result = self.execute(solution, "assert True\nprint(repr(found))\n", **limits)
+        result = self.execute(solution, "assert repr(found)\nprint(repr(found))\n", **limits)
         assert result["verdict"] == "PASSED", result
         text: str = result["stdout"].strip()
         return text
