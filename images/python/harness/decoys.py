@@ -72,20 +72,26 @@ def far(value: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def is_number(value: Any) -> bool:
+def is_operand(value: Any) -> bool:
     """Whether arithmetic with `value` is checked."""
+    if type(value) in (set, frozenset):
+        return True
     return type(value) in _NUMBERS and type(value) is not bool and _finite(value)
 
 
-def number_decoys(value: Any) -> list[Any]:
-    """Numbers to calculate with beside `value`: some near, one far."""
+def operand_decoys(value: Any) -> list[Any]:
+    """What to calculate with beside `value`: for numbers some near ones and one far."""
+    if type(value) in (set, frozenset):
+        return chain(value)
     kind = type(value)
     picked = _random.sample([i for i in range(-9, 10) if i], 4)
     return [value + kind(i) for i in picked] + [kind(_random.randint(10**9, 10**10))]
 
 
 def alike(results: list[Any], real: Any) -> bool:
-    """Whether all results are the same number as `real`, as far as a test would notice."""
+    """Whether all results are the same as `real`, as far as a test would notice."""
+    if type(real) in (set, frozenset):
+        return len(results) > 2 and all(type(r) is type(real) and r == real for r in results)
     if type(real) not in _NUMBERS:
         return False
     return all(type(r) in _NUMBERS and _close(r, real) for r in results)

@@ -44,8 +44,8 @@ class Peer:
             "method": self._call_method,
             "getattr": self._get_attribute,
             "method attribute": lambda m, name: getattr(m, self.attribute(name)),
-            "setattr": lambda o, name, value: setattr(o, self.attribute(name), value),
-            "delattr": lambda o, name: delattr(o, self.attribute(name)),
+            "setattr": self._set_attribute,
+            "delattr": self._delete_attribute,
             "dir": dir,
             "special": self._special,
             "copy": lambda o, deep: copy.deepcopy(o) if deep else copy.copy(o),
@@ -134,6 +134,9 @@ class Peer:
 
     def guard(self, owner: Any, name: str) -> None:
         """Raises AttributeError where the other side may not look at `name` of `owner`."""
+
+    def guard_change(self, owner: Any, name: str) -> None:
+        """Raises AttributeError where the other side may not set `name` of `owner`."""
 
     def origin_of(self, error: BaseException) -> str:
         """Where the code of this side raised `error`, for people."""
@@ -233,6 +236,14 @@ class Peer:
         if bound is owner and getattr(value, "__name__", None) == name and callable(value):
             return True, None
         return False, value
+
+    def _set_attribute(self, owner: Any, name: str, value: Any) -> None:
+        self.guard_change(owner, self.attribute(name))
+        setattr(owner, name, value)
+
+    def _delete_attribute(self, owner: Any, name: str) -> None:
+        self.guard_change(owner, self.attribute(name))
+        delattr(owner, name)
 
     def _call_method(self, owner: Any, name: str, args: Any, kwargs: Any) -> Any:
         self.guard(owner, self.attribute(name))

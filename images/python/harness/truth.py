@@ -21,7 +21,10 @@ from .peer import Peer
 
 _ORDER = {"__lt__", "__le__", "__gt__", "__ge__"}
 #: Arithmetic of which a result that hardly depends on the operand is a lie.
-_SENSITIVE = {"__add__", "__radd__", "__sub__", "__rsub__"}
+_SENSITIVE = {"__add__", "__radd__", "__sub__", "__rsub__", "__xor__", "__rxor__"}
+_SCALING = {"__mul__", "__rmul__", "__truediv__", "__rtruediv__"}
+#: Methods without effect that suites call with what they expect.
+_PREDICATES = {"startswith", "endswith", "issubset", "issuperset", "isdisjoint"}
 _ARITHMETIC = _SENSITIVE | {
     f"__{side}{name}__" for side in ("", "r") for name in ("mul", "truediv", "floordiv", "mod")
 }
@@ -100,7 +103,29 @@ class JudgePeer(Peer):
     def request(self, operation: str, *args: Any) -> Any:
         """As the base class; first the candidate learns of patched builtins and streams."""
         self._tell_environment()
+        if operation == "method" and args[1] in _PREDICATES and len(args[2]) == 1 and not args[3]:
+            return self._predicate(args[0], args[1], args[2][0])
         return super().request(operation, *args)
+
+    def _predicate(self, owner: Any, name: str, expected: Any) -> Any:
+        """A method such as `startswith`; one that is true of everything is a lie."""
+
+        def ask(value: Any) -> Any:
+            return super(JudgePeer, self).request("method", owner, name, (value,), {})
+
+        answers, answer = [], None
+        wrong = [] if is_handle(expected) else decoys.chain(expected)
+        for value in decoys.shuffled([_Real(expected), *wrong]):
+            if type(value) is _Real:
+                answer = ask(expected)
+            else:
+                try:
+                    answers.append(ask(value) is True)
+                except Exception:
+                    answers.append(False)
+        if answer is True and len(answers) > 2 and all(answers):
+            self._lie(owner, f"says {name} of everything")
+        return answer
 
     def _send(self, kind: int, number: int, roots: list[Any]) -> None:
         try:
@@ -176,8 +201,15 @@ class JudgePeer(Peer):
         if not allowed or kind.__module__.partition(".")[0] == "harness":
             raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
 
+    def guard_change(self, owner: Any, name: str) -> None:
+        """The candidate changes attributes of the suite's own instances only."""
+        kind = type(owner)
+        if issubclass(kind, _CLOSED) or name[:2] == "__" or kind.__module__.startswith("unittest"):
+            raise AttributeError(f"attribute {name!r} cannot be set")
+        self.guard(owner, name)
+
     def attribute(self, name: str) -> str:
-        """Also for `setattr`: no double underscores but the special methods."""
+        """No double underscores but the special methods."""
         name = super().attribute(name)
         if name[:2] == "__" and name not in _OPEN_NAMES:
             raise AttributeError(name)
@@ -198,8 +230,6 @@ class JudgePeer(Peer):
 
     def special(self, owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """As the base class, with decoys where an object could say what is wanted."""
-        if not issubclass(type(owner), Handle):
-            return super().special(owner, name, args, kwargs)
         if len(args) == 1:
             if name in ("__eq__", "__ne__"):
                 return self._equality(owner, name, args[0])
@@ -207,10 +237,10 @@ class JudgePeer(Peer):
                 return self._membership(owner, args[0])
             if name in _ORDER:
                 return self._order(owner, name, args[0])
-            if name in _ARITHMETIC and decoys.is_number(args[0]):
+            if name in _ARITHMETIC and decoys.is_operand(args[0]):
                 return self._arithmetic(owner, name, args[0])
         value = super().special(owner, name, args, kwargs)
-        shadows = shadows_of(owner)
+        shadows = _shadows(owner)
         if shadows is not None and name in _PASSES_ON:
             self._shade(value, [self._quiet(s, name, *args) for s in shadows], name)
         return value
@@ -229,7 +259,7 @@ class JudgePeer(Peer):
 
     def _equality(self, owner: Any, name: str, other: Any) -> Any:
         positive = name == "__eq__"
-        info = type(owner)._plum_info
+        info = type(owner)._plum_info  # classes and exceptions are compared by identity
         carried = (
             info.payload is not None
             and payload_of(owner) == other
@@ -293,12 +323,12 @@ class JudgePeer(Peer):
 
     def _arithmetic(self, owner: Any, name: str, operand: Any) -> Any:
         shadows, value = [], None
-        for number in decoys.shuffled([_Real(operand), *decoys.number_decoys(operand)]):
+        for number in decoys.shuffled([_Real(operand), *decoys.operand_decoys(operand)]):
             if type(number) is _Real:
                 value = self._ask(owner, name, operand)
             else:
                 shadows.append(self._quiet(owner, name, number))
-        inherited = shadows_of(owner)
+        inherited = _shadows(owner)
         if inherited is not None:
             shadows += [self._quiet(s, name, operand) for s in inherited]
         if value is not NotImplemented:
@@ -309,12 +339,15 @@ class JudgePeer(Peer):
         """Lets a result remember what decoys would have given; a plain one is compared at once."""
         if issubclass(type(value), Handle):
             set_shadows(value, shadows)
+        real, others = _carried(value), [_carried(s) for s in shadows]
         telling = name in _SENSITIVE or name not in _ARITHMETIC
-        if telling and decoys.alike([_carried(s) for s in shadows], _carried(value)):
+        if name in _SCALING:  # nothing scaled stays nothing
+            telling = decoys.is_operand(real) and bool(real)
+        if telling and decoys.alike(others, real):
             self._tampered("an object of the candidate gives the same result whatever is asked")
 
     def _check_shadows(self, owner: Any, name: str, other: Any, positive: bool | None) -> None:
-        shadows = shadows_of(owner)
+        shadows = _shadows(owner)
         if not shadows or positive is None:
             return
         if all(self._says(self._quiet(s, name, other)) is positive for s in shadows):
@@ -343,6 +376,10 @@ def _carried(value: Any) -> Any:
     if issubclass(type(value), Handle) and type(value)._plum_info.payload is not None:
         return payload_of(value)
     return value
+
+
+def _shadows(owner: Any) -> Any:
+    return shadows_of(owner) if issubclass(type(owner), Handle) else None
 
 
 class _Real:
