@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import trainer
 from orchestrator.errors import InputError
 from trainer.recipe import Lora, Method, read_recipe
 
@@ -90,3 +92,19 @@ def test_settings_survive_json_for_the_manifest(folder: Path) -> None:
 
     settings = read_recipe(write(folder, REQUIRED), Method.KTO).settings()
     assert json.loads(json.dumps(settings))["method"] == "kto"
+
+
+def test_the_shipped_recipe_names_every_default_as_it_is(folder: Path) -> None:
+    shipped = Path(trainer.__file__).parent / "recipes" / "kto.toml"
+    (folder / "dataset/kto").mkdir(parents=True)
+    (folder / "dataset/kto/train.jsonl").touch()
+    text = shipped.read_text(encoding="utf-8")
+    plain = read_recipe(write(folder, text), Method.KTO)
+    # max_length apart, these have no value by default, so the example shows one.
+    shown = [
+        line.removeprefix("# ").partition("  #")[0]
+        for line in text.splitlines()
+        if re.match(r"# [a-z_]+ = ", line) and not line.startswith(("# max_", "# eval_share"))
+    ]
+    before_lora = [line for line in shown if not line.startswith(("rank", "alpha"))]
+    assert read_recipe(write(folder, text + "\n".join(before_lora)), Method.KTO) == plain
