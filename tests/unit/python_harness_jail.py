@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,7 @@ class PlainJail:
         status = 70
         try:
             os.setpgid(0, 0)
+            warnings.resetwarnings()
             keep = [os.dup(fd) for fd in role.fds]
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
             os.dup2(out, 1)

@@ -61,12 +61,18 @@ def read_all(fd: int) -> bytes:
 
 
 def standard_streams() -> tuple[TextIO, TextIO, TextIO]:
-    """Fresh text streams over descriptors 0, 1 and 2."""
-    return (
-        open(0, encoding="utf-8", closefd=False),
-        open(1, "w", encoding="utf-8", closefd=False),
-        open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False),
-    )
+    """Text streams over descriptors 0, 1 and 2, whatever these are in this process."""
+    return _STREAMS
+
+
+#: Made once, before any fork; nothing is ever written through them there.
+_STREAMS: tuple[TextIO, TextIO, TextIO] = (
+    io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8"),
+    io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8"),
+    io.TextIOWrapper(
+        io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", "backslashreplace"
+    ),
+)
 
 
 def flush() -> None:

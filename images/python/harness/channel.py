@@ -15,7 +15,7 @@ MAX_FRAME_BYTES = 256 << 20
 
 _LENGTH = struct.Struct("<I")
 _CREDENTIALS = struct.Struct("3i")
-_CHUNK = 1 << 16
+_CHUNK = 1 << 13
 
 
 class ChannelClosed(Exception):

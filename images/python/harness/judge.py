@@ -29,6 +29,21 @@ from .suite import FILENAME, Suite, builtins_under_test, read_suite
 from .truth import JudgePeer, redirect_library
 
 _PR_SET_DUMPABLE = 4
+_LIBC = ctypes.CDLL(None)
+#: Without the wrapper of `signal`, which makes an enum member of every signal.
+_block_signals = vars(signal)["_signal"].pthread_sigmask
+#: Signals that never reach the judge. Real faults, the CPU limit and the alarms that a
+#: suite may set do; a judge that is killed has not reported, which is never a pass.
+_HELD_BACK = frozenset(map(int, signal.valid_signals())) - {
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGXCPU,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+}
 #: How long the representation of a candidate's object may take before it is given up, in seconds.
 _REPR_PATIENCE_S = 2.0
 
@@ -82,11 +97,8 @@ def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
 
 def harden() -> None:
     """Keeps the candidate, a process of perhaps the same user, out of this one."""
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
-        # Real faults still kill: only what another process could send is ignored.
-        if number not in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL):
-            signal.signal(number, signal.SIG_IGN)
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _block_signals(signal.SIG_BLOCK, _HELD_BACK)
     decoys.reseed()
 
 
@@ -122,20 +134,25 @@ def _text(data: bytes) -> str:
     return data[:4096].decode("utf-8", "replace")
 
 
+_BUILTINS = vars(builtins)
+
+
 class Names(dict[str, Any]):
     """The builtins of the suite: Python's, and behind them the candidate's globals."""
 
     def __init__(self, peer: JudgePeer) -> None:
-        super().__init__(vars(builtins))
-        for name in ("input", "print", "open"):
-            # The suite may replace these in `builtins`; then it means the replacement.
-            del self[name]
+        # Filled as names are used: a copy would touch every builtin, and so copy its page.
+        super().__init__(__build_class__=__build_class__, __import__=__import__)
         self._peer = peer
         self._functions: dict[str, Any] = {}
 
     def __missing__(self, name: str) -> Any:
-        if name in ("input", "print", "open"):
-            return getattr(builtins, name)
+        if name in _BUILTINS:
+            value = _BUILTINS[name]
+            if name in ("input", "print", "open"):
+                return value  # the suite may replace these; then it means the replacement
+            self[name] = value
+            return value
         found = self._functions.get(name)
         if found is not None:
             return found
@@ -200,7 +217,7 @@ class Run:
             import unittest  # noqa: F401  (already loaded by warm)
 
             watch_unittest(self._ledger, FILENAME)
-        redirect_library(self._peer)
+        redirect_library(self._peer, self._suite.imports)
         if self._suite.imports & {"solution"}:
             sys.modules["solution"] = self._peer.request("module")
         if self._overridden:

@@ -91,7 +91,7 @@ class Ledger:
         if self.first_failure is not None:
             self.failed += 1
             return
-        line, expression = self._suite.assertions[index] if index >= 0 else (0, "")
+        line, expression = self._suite.assertion(index) if index >= 0 else (0, "")
         texts = [self._describe(side) for side in sides]
         self.fail(line, expression, texts[0], texts[1] if len(texts) > 1 else "")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
-import warnings
 from dataclasses import dataclass
 from types import CodeType
 
@@ -29,6 +28,8 @@ _OPERATORS: dict[type[ast.cmpop], str] = {
     ast.NotIn: "not in",
 }
 #: Modules that act on the process they are imported in, so that a split suite would miss.
+#: A suite without these words needs nothing that `_Needs` looks for.
+_TELLING = ("import", "class", "globals", "locals", "vars", "dir", "patch")
 _IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc", "doctest"})
 _IN_PROCESS_ATTRIBUTES = frozenset(
     {("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")}
@@ -41,17 +42,18 @@ class Suite:
 
     source: str
     code: CodeType
-    #: Per assertion: line, and the source of its expression.
-    assertions: tuple[tuple[int, str], ...]
+    #: Per assertion: its line, and where its expression stands.
+    assertions: list[tuple[int, ast.AST]]
     #: Why it cannot run apart from the candidate; empty where it can.
     in_process: str
     #: Whether it looks at its own namespace as a whole.
     wants_names: bool
     imports: frozenset[str]
 
-    def line(self, index: int) -> int:
-        """Line of assertion `index`, from 1."""
-        return self.assertions[index][0]
+    def assertion(self, index: int) -> tuple[int, str]:
+        """Line of assertion `index` from 1, and the source of its expression."""
+        line, node = self.assertions[index]
+        return line, _segment(self.source, node)
 
 
 def read_suite(source: str) -> Suite:
@@ -60,19 +62,17 @@ def read_suite(source: str) -> Suite:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: it does not compile.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ast.parse(source, FILENAME)
-        needs = _Needs()
+    tree = ast.parse(source, FILENAME)
+    needs = _Needs()
+    if any(word in source for word in _TELLING):  # the plain majority is spared the search
         needs.visit(tree)
-        rewriter = _Rewriter(source)
-        tree = rewriter.visit(tree)
-        ast.fix_missing_locations(tree)
-        code = compile(tree, FILENAME, "exec", dont_inherit=True, optimize=0)
+    rewriter = _Rewriter()
+    rewriter.body(tree.body)
+    code = compile(tree, FILENAME, "exec", dont_inherit=True, optimize=0)
     return Suite(
         source=source,
         code=code,
-        assertions=tuple(rewriter.assertions),
+        assertions=rewriter.assertions,
         in_process=needs.reason(),
         wants_names=needs.wants_names,
         imports=frozenset(needs.imports),
@@ -218,16 +218,35 @@ class _Needs(ast.NodeVisitor):
         self._reason = self._reason or reason
 
 
-class _Rewriter(ast.NodeTransformer):
-    """Replaces each assertion by one that counts and remembers."""
+class _Rewriter:
+    """Replaces each assertion by one that counts and remembers. Looks at statements only."""
 
-    def __init__(self, source: str) -> None:
-        self._lines = source.splitlines()
-        self.assertions: list[tuple[int, str]] = []
+    def __init__(self) -> None:
+        self.assertions: list[tuple[int, ast.AST]] = []
 
-    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+    def body(self, statements: list[ast.stmt]) -> None:
+        """Rewrites a block in place."""
+        for at, node in enumerate(statements):
+            if isinstance(node, ast.Assert):
+                statements[at] = self._assertion(node)
+            else:
+                self._inside(node)
+
+    def _inside(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.If) and _raises_failure(node.body[-1]):
+            self._checking_if(node)
+        elif isinstance(node, ast.Try) and _always_fails((node.orelse or node.body)[-1]):
+            self._expecting_try(node)
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if block:
+                self.body(block)
+        for name in ("handlers", "cases"):
+            for part in getattr(node, name, ()):
+                self.body(part.body)
+
+    def _assertion(self, node: ast.Assert) -> ast.stmt:
         index = self._note(node, node.test)
-        self.generic_visit(node)
         check: ast.expr
         test = node.test
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
@@ -240,38 +259,30 @@ class _Rewriter(ast.NodeTransformer):
         made = ast.If(ast.UnaryOp(ast.Not(), check), [ast.Raise(failure, None)], [])
         return _at(made, node)
 
-    def visit_Try(self, node: ast.Try) -> ast.stmt:
-        expecting = bool(node.body or node.orelse) and _always_fails((node.orelse or node.body)[-1])
-        self.generic_visit(node)
-        if expecting:
-            for handler in node.handlers:
-                if not _catches_assertions(handler):
-                    index = self._note(handler, node)
-                    held = ast.Expr(_call(HELD, ast.Constant(index)))
-                    handler.body.insert(0, _at(held, handler))
-        return node
+    def _expecting_try(self, node: ast.Try) -> None:
+        for handler in node.handlers:
+            if not _catches_assertions(handler):
+                index = self._note(handler, node)
+                held = ast.Expr(_call(HELD, ast.Constant(index)))
+                handler.body.insert(0, _at(held, handler))
 
-    def visit_If(self, node: ast.If) -> ast.stmt:
-        checks = _raises_failure(node.body[-1])
-        index = self._note(node, node.test) if checks else -1
-        self.generic_visit(node)
-        if checks:
-            held = ast.Expr(_call(HELD, ast.Constant(index)))
-            node.orelse.insert(0, _at(held, node))
-        return node
+    def _checking_if(self, node: ast.If) -> None:
+        held = ast.Expr(_call(HELD, ast.Constant(self._note(node, node.test))))
+        node.orelse.insert(0, _at(held, node))
 
     def _note(self, node: ast.stmt | ast.ExceptHandler, expression: ast.AST) -> int:
-        self.assertions.append((node.lineno, self._segment(expression)))
+        self.assertions.append((node.lineno, expression))
         return len(self.assertions) - 1
 
-    def _segment(self, node: ast.AST) -> str:
-        start, end = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1) or 1
-        if start == end:
-            line = self._lines[start - 1].encode() if start <= len(self._lines) else b""
-            text = line[node.col_offset : node.end_col_offset]  # type: ignore[attr-defined]
-            return text.decode("utf-8", "replace")[:2048]
-        lines = self._lines[start - 1 : end]
-        return "\n".join(lines).strip().removeprefix("assert ")[:2048]
+
+def _segment(source: str, node: ast.AST) -> str:
+    lines = source.splitlines()
+    start, end = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1) or 1
+    if start == end:
+        line = lines[start - 1].encode() if start <= len(lines) else b""
+        text = line[node.col_offset : node.end_col_offset]  # type: ignore[attr-defined]
+        return text.decode("utf-8", "replace")[:2048]
+    return "\n".join(lines[start - 1 : end]).strip().removeprefix("assert ")[:2048]
 
 
 def _call(name: str, *args: ast.expr) -> ast.Call:

@@ -391,12 +391,22 @@ class _Real:
         self.value = value
 
 
-def redirect_library(peer: JudgePeer) -> None:
-    """Makes functions that look into an object run where the object lives."""
+def redirect_library(peer: JudgePeer, imports: frozenset[str]) -> None:
+    """Makes functions that look into an object run where the object lives.
+
+    imports: modules that the suite uses.
+    """
     for module, functions in _LIBRARY.items():
-        loaded = sys.modules.get(module)
+        loaded = sys.modules.get(module) if module in imports else None
         for name in functions if loaded is not None else ():
             setattr(loaded, name, _redirected(peer, module, name, getattr(loaded, name)))
+    if "random" in imports:
+        _mirror_seed(peer)
+    if "sys" in imports:
+        _mirror_limit(peer)
+
+
+def _mirror_seed(peer: JudgePeer) -> None:
     seed = random.seed
 
     def mirrored_seed(a: Any = None, version: int = 2) -> None:
@@ -404,6 +414,9 @@ def redirect_library(peer: JudgePeer) -> None:
         peer.request("seed", a, version)
 
     random.seed = mirrored_seed
+
+
+def _mirror_limit(peer: JudgePeer) -> None:
     limit = sys.setrecursionlimit
 
     def mirrored_limit(n: int, /) -> None:
