@@ -16,7 +16,7 @@ import pytest
 from orchestrator.domain import Execution, ExecutionResult
 from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
-from tests.adversarial.worker_process import descendants
+from tests.worker_process import descendants
 
 pytestmark = pytest.mark.live
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox_server.worker.isolation import FULL, STANDARD
-from tests.adversarial.worker_process import WorkerProcess
+from tests.worker_process import WorkerProcess
 
 
 @pytest.fixture(scope="module")

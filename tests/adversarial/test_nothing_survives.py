@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.adversarial.worker_process import WorkerProcess, descendants
+from tests.worker_process import WorkerProcess, descendants
 
 
 @pytest.fixture(scope="module")

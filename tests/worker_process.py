@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox_server.worker import protocol
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 LANGUAGE = ROOT / "images" / "python"
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
