@@ -26,11 +26,11 @@ _WRONG = "def add(a, b):\n    return a - b\n"
 _TEST = "assert add(1, 2) == 3\nassert add(5, 7) == 12\n"
 
 
-def _gateway() -> int:
-    """The embedded gateway: the one child of this process that serves."""
+def _gateway(address: str) -> int:
+    """The process below this one that serves `address`."""
     for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
-            if b"plum-sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if address.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
     raise AssertionError("no gateway is running")
 
@@ -91,7 +91,7 @@ def _killing(gateway: int, kind: str, seed: int) -> Iterator[list[int]]:
 def test_a_killed_process_of_the_sandbox_changes_no_verdict(kind: str) -> None:
     rows = [Execution(str(n), "python", _RIGHT if n % 2 else _WRONG, _TEST) for n in range(_ROWS)]
     with embedded_sandbox(slots=2) as address, SandboxClient([address]) as client:
-        with _killing(_gateway(), kind, seed=1) as killed:
+        with _killing(_gateway(address), kind, seed=1) as killed:
             outcomes = {o.id: o for o in client.execute_many(rows)}
         assert killed
     assert len(outcomes) == _ROWS
@@ -104,7 +104,7 @@ def test_a_killed_process_of_the_sandbox_changes_no_verdict(kind: str) -> None:
 
 def test_nothing_is_left_of_a_gateway_that_was_killed() -> None:
     with contextlib.suppress(Exception), embedded_sandbox(slots=2) as address:
-        gateway = _gateway()
+        gateway = _gateway(address)
         below = descendants(gateway)
         with SandboxClient([address]) as client:
             assert len(list(client.execute_many([Execution("1", "python", _RIGHT, _TEST)]))) == 1

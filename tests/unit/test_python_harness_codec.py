@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from python_harness_jail import harness
-
-assert harness is not None  # puts the package on the path for the imports below
-
-from harness.channel import ProtocolBreach  # noqa: E402
-from harness.classify import classify, parse_report  # noqa: E402
-from harness.codec import Reader, Writer  # noqa: E402
-from harness.decoys import chain, far, operand_decoys  # noqa: E402
-from harness.mirrors import Mirrors  # noqa: E402
-from harness.suite import builtins_under_test, read_suite  # noqa: E402
+from images.python.harness.channel import ProtocolBreach
+from images.python.harness.classify import classify, parse_report
+from images.python.harness.codec import Reader, Writer
+from images.python.harness.decoys import chain, far, operand_decoys
+from images.python.harness.mirrors import Mirrors
+from images.python.harness.suite import builtins_under_test, read_suite
 
 
 class NoLinks:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from typing import Any
 
 from .execution import execute
 from .judge import freeze
@@ -86,5 +87,18 @@ def warm() -> None:
         warnings.simplefilter("ignore")
         for name in (*_COMMON, *(f"{__name__}.{m}" for m in ("candidate", "judge", "inprocess"))):
             importlib.import_module(name)
+    _do_without_resource_tracker()
     compile("assert 1 == 1", "warm", "exec")
     freeze()
+
+
+def _do_without_resource_tracker() -> None:
+    """Lets multiprocessing share memory though a jail starts no programs.
+
+    It would start one that removes what a crashed process leaves in /dev/shm;
+    the jail replaces that folder anyway.
+    """
+    from multiprocessing import resource_tracker
+
+    tracker: Any = resource_tracker._resource_tracker
+    tracker._send = lambda *_: None
