@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.labels import Label
+from orchestrator.pairs import balanced_pairs
 from orchestrator.problem import Problem
 
 FORMATS = ("kto", "dpo", "sft")
@@ -144,22 +145,6 @@ def select(
     for sample in chosen:
         fates[sample.index] = EXPORTED
     return chosen, [fates[s.index] for s in labelled.samples]
-
-
-def balanced_pairs(
-    chosen: Sequence[str], rejected: Sequence[str], limit: int, seed: str
-) -> list[tuple[str, str]]:
-    """At most `limit` distinct pairs that use every item of a side as often as any other.
-
-    Without the limit a problem with 10 of each would weigh 100 pairs, one with 1 and 19 only 19.
-    """
-    if not chosen or not rejected:
-        return []
-    generator = random.Random(seed)
-    good = generator.sample(chosen, len(chosen))
-    bad = generator.sample(rejected, len(rejected))
-    count = min(limit, max(len(good), len(bad)))
-    return [(good[i % len(good)], bad[i % len(bad)]) for i in range(count)]
 
 
 def _split(problem_id: str, settings: ExportSettings) -> str:

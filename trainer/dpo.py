@@ -9,7 +9,7 @@ from orchestrator.errors import InputError
 from trainer.manifest import write_manifest
 from trainer.prepare import prepare
 from trainer.recipe import Recipe
-from trainer.rows import balanced_pairs, read_rows
+from trainer.rows import preference_pairs, read_rows
 from trainer.tokens import load_tokenizer
 
 
@@ -24,8 +24,8 @@ def train(recipe: Recipe, what: dict[str, Any], start: Path | None) -> dict[str,
     read = read_rows(recipe.data)
     tokenizer = load_tokenizer(recipe.model, recipe.end_of_turn)
     rows = prepare(recipe, read, tokenizer)
-    pairs = balanced_pairs(rows.train, recipe.seed)
-    watched = balanced_pairs(rows.watch, recipe.seed)
+    pairs = preference_pairs(rows.train, recipe.seed)
+    watched = preference_pairs(rows.watch, recipe.seed)
     if not pairs:
         raise InputError(f"{recipe.data}: no problem has rows of both labels, so there is no pair")
     # Late, as these take seconds to load: what is wrong with the rows has been said by now.

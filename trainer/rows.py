@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InputError
+from orchestrator.pairs import balanced_pairs
 
 
 @dataclass(frozen=True)
@@ -124,21 +125,16 @@ def without_lone_last(rows: list[Row], batch_size: int) -> list[Row]:
     return rows[:-1] if len(rows) % batch_size == 1 else rows
 
 
-def balanced_pairs(rows: Iterable[Row], seed: int) -> list[Pair]:
-    """As many pairs of each problem as it has rows of its rarer label, in a seeded order.
-
-    Each row of the rarer label is used once, so that no problem weighs more for
-    having many failures to one success.
-    """
+def preference_pairs(rows: Iterable[Row], seed: int) -> list[Pair]:
+    """As many pairs of each problem as it has rows of its rarer label, in a seeded order."""
     problems: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
     for row in rows:
         good, bad = problems.setdefault((row.problem, row.prompt), ([], []))
         (good if row.label else bad).append(row.completion)
-    rng = random.Random(f"pairs {seed}")
-    pairs = []
-    for (_, prompt), (good, bad) in problems.items():
-        rng.shuffle(good)
-        rng.shuffle(bad)
-        pairs += [Pair(prompt, *both) for both in zip(good, bad, strict=False)]
-    rng.shuffle(pairs)
+    pairs = [
+        Pair(prompt, *both)
+        for (problem, prompt), (good, bad) in problems.items()
+        for both in balanced_pairs(good, bad, None, f"{seed}:{problem}:pairs")
+    ]
+    random.Random(f"pairs {seed}").shuffle(pairs)
     return pairs

@@ -15,8 +15,8 @@ from orchestrator.errors import InputError
 from trainer.rows import (
     Pair,
     Row,
-    balanced_pairs,
     cap,
+    preference_pairs,
     read_rows,
     shuffle,
     split,
@@ -125,7 +125,7 @@ def test_no_batch_of_one_is_left(rows: list[Row], batch_size: int) -> None:
 def test_pairs_prefer_the_desirable_of_the_same_problem_and_use_the_rarer_label_once(
     rows: list[Row], seed: int
 ) -> None:
-    pairs = balanced_pairs(rows, seed)
+    pairs = preference_pairs(rows, seed)
     by_prompt: dict[str, tuple[Counter[str], Counter[str]]] = {}
     for row in rows:
         good, bad = by_prompt.setdefault(row.prompt, (Counter(), Counter()))
@@ -140,5 +140,5 @@ def test_pairs_prefer_the_desirable_of_the_same_problem_and_use_the_rarer_label_
 
 def test_pairs_do_not_depend_on_hash_order() -> None:
     rows = [Row("p", c, label, "p") for c, label in (("a", True), ("b", False), ("c", False))]
-    assert balanced_pairs(rows, 3) == balanced_pairs(rows, 3)
-    assert isinstance(balanced_pairs(rows, 3)[0], Pair)
+    assert preference_pairs(rows, 3) == preference_pairs(rows, 3)
+    assert isinstance(preference_pairs(rows, 3)[0], Pair)
