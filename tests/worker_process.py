@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +20,56 @@ LANGUAGE = ROOT / "images" / "python"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 
 
+@dataclass(frozen=True)
+class OrdinaryInstallation:
+    """What a worker needs, where a user without any rights can read it."""
+
+    folder: Path
+    user: int = 65534
+    python: str = "/usr/bin/python3"
+
+    @property
+    def language(self) -> Path:
+        """Folder of the language."""
+        return self.folder / "images" / "python"
+
+    @classmethod
+    def make(cls, folder: Path) -> OrdinaryInstallation:
+        """Copies worker, language and libseccomp's binding into `folder`."""
+        import pyseccomp
+
+        leave_out = shutil.ignore_patterns("__pycache__")
+        for part in ("sandbox_server/worker", "images/python"):
+            shutil.copytree(ROOT / part, folder / part, ignore=leave_out)
+        (folder / "sandbox_server" / "__init__.py").touch()
+        shutil.copy(pyseccomp.__file__, folder)
+        folder.chmod(0o755)
+        return cls(folder)
+
+
 class WorkerProcess:
     """A worker of the python language; `slots` executions at one time."""
 
-    def __init__(self, slots: int = 1, *arguments: str, user: int | None = None) -> None:
+    def __init__(
+        self, slots: int = 1, *arguments: str, ordinary: OrdinaryInstallation | None = None
+    ) -> None:
         self._socket, theirs = socket.socketpair()
         self._frames = self._socket.makefile("rb")
         self._numbers = itertools.count(1)
         with theirs:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-s", "-P", "-m", "sandbox_server.worker"),
-                    *("--socket-fd", str(theirs.fileno()), "--language-dir", str(LANGUAGE)),
+                    *(ordinary.python if ordinary else sys.executable, "-s"),
+                    *("-m", "sandbox_server.worker", "--socket-fd", str(theirs.fileno())),
+                    *("--language-dir", str(ordinary.language if ordinary else LANGUAGE)),
                     *("--slots", str(slots), *arguments),
                 ],
                 pass_fds=[theirs.fileno()],
-                env=_ENVIRONMENT,
-                user=user,
+                env=_ENVIRONMENT | ({"PYTHONPATH": str(ordinary.folder)} if ordinary else {}),
+                user=ordinary.user if ordinary else None,
+                group=ordinary.user if ordinary else None,
+                extra_groups=[] if ordinary else None,
+                cwd=ordinary.folder if ordinary else ROOT,
                 start_new_session=True,
             )
         self.first = self.receive()

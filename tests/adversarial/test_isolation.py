@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from sandbox_server.worker.isolation import FULL, STANDARD
 from tests.worker_process import WorkerProcess
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[WorkerProcess]:
-    worker = WorkerProcess(1)
-    yield worker
-    worker.close()
 
 
 def test_every_layer_is_reported_and_the_standard_ones_are_in_force(worker: WorkerProcess) -> None:

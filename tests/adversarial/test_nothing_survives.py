@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.worker_process import WorkerProcess, descendants
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[WorkerProcess]:
-    worker = WorkerProcess(1)
-    yield worker
-    assert worker.close() == 0
-
 
 # Each leaves something, then looks for it: the first run must not see it, nor may the second.
 LEFTOVERS = {

@@ -1,0 +1,99 @@
+"""The docker launcher with a real engine and the real image."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.domain import Execution, ExecutionResult
+from orchestrator.sandbox.client import SandboxClient
+from orchestrator.sandbox.embedded import embedded_sandbox
+from sandbox_server.docker_launcher import seccomp_profile
+
+pytestmark = pytest.mark.docker
+
+_RIGHT = "def add(a, b):\n    return a + b\n"
+_TEST = "assert add(1, 2) == 3\n"
+
+
+def _docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _containers() -> list[str]:
+    return _docker("ps", "--quiet", "--filter", "label=plum.sandbox.language").split()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[SandboxClient]:
+    try:
+        if not _docker("image", "inspect", "plum-sandbox-python"):
+            pytest.skip("no Docker engine with the image: scripts/build-images")
+    except FileNotFoundError:
+        pytest.skip("docker is not installed")
+    with embedded_sandbox("docker", slots=1) as address, SandboxClient([address]) as client:
+        yield client
+    assert _containers() == []
+
+
+def _verdict(client: SandboxClient, solution: str, test: str) -> str:
+    (outcome,) = client.execute_many([Execution("1", "python", solution, test)])
+    assert isinstance(outcome, ExecutionResult), outcome
+    return outcome.verdict
+
+
+def test_programs_are_judged_in_the_container(client: SandboxClient) -> None:
+    assert _verdict(client, _RIGHT, _TEST) == "PASSED"
+    assert _verdict(client, "def add(a, b):\n    return 0\n", _TEST) == "ASSERTION_FAILED"
+
+
+def test_the_container_is_hardened(client: SandboxClient) -> None:
+    (name,) = _containers()
+    (container,) = json.loads(_docker("inspect", name))
+    host, config = container["HostConfig"], container["Config"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    assert host["NetworkMode"] == "none"
+    assert host["PidsLimit"] > 0
+    assert host["Memory"] > 0
+    assert host["NanoCpus"] > 0
+    assert "no-new-privileges" in host["SecurityOpt"]
+    assert config["User"] not in {"", "0", "root"}
+    assert not any("docker.sock" in bind for bind in host["Binds"])
+
+
+def test_a_container_that_is_killed_is_replaced_and_no_verdict_changes(
+    client: SandboxClient,
+) -> None:
+    (before,) = _containers()
+    _docker("kill", before)
+    assert _verdict(client, _RIGHT, _TEST) == "PASSED"
+    assert before not in _containers()
+
+
+def test_a_worker_that_is_killed_takes_its_container_along(client: SandboxClient) -> None:
+    (before,) = _containers()
+    pid = int(_docker("inspect", "--format", "{{.State.Pid}}", before))
+    os.kill(pid, signal.SIGKILL)
+    assert _verdict(client, _RIGHT, _TEST) == "PASSED"
+    deadline = time.monotonic() + 20
+    while before in _containers():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_profile_allows_by_name_and_refuses_the_rest() -> None:
+    profile = seccomp_profile()
+    names = {name for rule in profile["syscalls"] for name in rule["names"]}
+    assert profile["defaultAction"] == "SCMP_ACT_ERRNO"
+    assert {"unshare", "mount", "clone"} <= names
+    assert not names & {"ptrace", "bpf", "keyctl", "kexec_load", "init_module", "io_uring_setup"}
