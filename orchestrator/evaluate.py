@@ -93,6 +93,17 @@ class Evaluation:
         """As plain JSON values."""
         return asdict(self)
 
+    def summary(self) -> dict[str, Any]:
+        """The means with their intervals, as plain JSON values."""
+        return {
+            "problems": len(self.problems),
+            "not_executed": self.not_executed,
+            **{
+                name: {"value": mean.value, "low": mean.low, "high": mean.high}
+                for name, mean in self.means.items()
+            },
+        }
+
 
 def evaluate(
     problems: Sequence[JudgedProblem],

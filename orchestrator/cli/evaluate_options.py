@@ -1,0 +1,101 @@
+"""The options of `plum evaluate` that say which policy is measured, and how."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from orchestrator.evaluate import EvaluationSettings
+from orchestrator.sampling.policy import Policy
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def policy_options(command: F) -> F:
+    """Adds the options; the command receives them as one `policy: Policy | None`."""
+
+    @click.option("--model", help="Folder or hub name of the policy; the served name for openai.")
+    @click.option(
+        "--backend",
+        type=click.Choice(["transformers", "openai", "vllm"]),
+        default="transformers",
+        show_default=True,
+    )
+    @click.option("--base-url", multiple=True, help="Endpoint for openai; may be given many times.")
+    @click.option("--api-key-env", default="", help="Variable that holds the endpoint's key.")
+    @click.option(
+        "--prompt-style",
+        type=click.Choice(["chat", "plain"]),
+        default="chat",
+        show_default=True,
+        help="chat: the model's own template; plain: for base models, which go on with the text.",
+    )
+    @functools.wraps(command)
+    def with_policy(
+        *,
+        model: str | None,
+        backend: str,
+        base_url: tuple[str, ...],
+        api_key_env: str,
+        prompt_style: str,
+        **rest: Any,
+    ) -> Any:
+        policy = None
+        if model is not None:
+            policy = Policy(model, backend, prompt_style, base_url, api_key_env)
+        return command(policy=policy, **rest)
+
+    return with_policy  # type: ignore[return-value]
+
+
+def measure_options(command: F) -> F:
+    """Adds the options; the command receives them as one `settings: EvaluationSettings`."""
+
+    @click.option(
+        "--greedy/--no-greedy", default=True, show_default=True, help="Measure pass@1 greedily."
+    )
+    @click.option(
+        "--n", type=click.IntRange(0), default=0, show_default=True,
+        help="Samples per problem for pass@k.",
+    )  # fmt: skip
+    @click.option(
+        "--k", "ks", type=click.IntRange(1), multiple=True, default=[1], show_default=True,
+        help="Each k of pass@k, at most n; may be given many times.",
+    )  # fmt: skip
+    @click.option("--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True)
+    @click.option(
+        "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True
+    )
+    @click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True)
+    @click.option("--seed", type=int, default=0, show_default=True)
+    @functools.wraps(command)
+    def with_settings(
+        *,
+        greedy: bool,
+        n: int,
+        ks: tuple[int, ...],
+        temperature: float,
+        top_p: float,
+        max_new_tokens: int,
+        seed: int,
+        **rest: Any,
+    ) -> Any:
+        if not greedy and not n:
+            raise click.UsageError("--no-greedy with --n 0 leaves nothing to measure")
+        if n and max(ks) > n:
+            raise click.UsageError(f"--k {max(ks)} is outside [1, --n {n}]")
+        settings = EvaluationSettings(
+            max_new_tokens=max_new_tokens,
+            greedy=greedy,
+            n=n,
+            ks=ks,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+        )
+        return command(settings=settings, **rest)
+
+    return with_settings  # type: ignore[return-value]
