@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from images.python.harness import prepared
 from images.python.harness.channel import ProtocolBreach
 from images.python.harness.classify import classify, parse_report
 from images.python.harness.codec import Reader, Writer
@@ -139,6 +140,34 @@ def test_a_side_cannot_name_containers_of_the_other_side() -> None:
         Side(0).read(Side(0).write([1]))
 
 
+def test_a_prepared_suite_is_the_suite_that_was_read() -> None:
+    source = "import math\nassert math.pi > f(\n    3)\nassert f"
+    suite = read_suite(source)
+    code, rest = prepared.split(prepared.announce(suite) + b"CL{}")
+    text, handed = prepared.unpack(prepared.pack(source.encode(), code))
+    assert rest == b"CL{}"
+    assert prepared.restore(text.decode(), handed) == suite
+
+
+@given(st.binary(max_size=40))
+def test_the_code_of_a_suite_is_whole_or_absent(rest: bytes) -> None:
+    whole = prepared.announce(read_suite("assert f(1) == 2"))
+    code, after = prepared.split(whole + rest)
+    assert (code, after) == (whole[5:], rest)
+    for end in range(1, len(whole), 7):
+        assert prepared.split(whole[:end]) == (b"", b"")
+
+
+def test_a_shelf_forgets_what_was_not_used_for_longest() -> None:
+    shelf = prepared.Shelf()
+    for number in range(40):
+        shelf.keep(b"%d" % number, b"code")
+        shelf.find(b"0")
+    assert shelf.find(b"0")
+    assert shelf.find(b"39")
+    assert not shelf.find(b"1")
+
+
 @settings(max_examples=60, deadline=None)
 @given(values)
 def test_decoys_are_never_equal_to_the_real_value(value: Any) -> None:
@@ -160,9 +189,9 @@ def test_no_bytes_but_a_whole_report_are_a_report(data: bytes) -> None:
 
 
 class Facts:
-    def __init__(self, limit: str | None, report: bytes) -> None:
+    def __init__(self, limit: str | None) -> None:
         self.exits: dict[str, Any] = {}
-        self.limit, self.report = limit, report
+        self.limit = limit
 
 
 @pytest.mark.parametrize(
@@ -180,7 +209,7 @@ class Facts:
 def test_the_cause_comes_before_the_symptom(
     limit: str | None, report: bytes, verdict: str, phase: str
 ) -> None:
-    result = classify(Facts(limit, report), "separated")
+    result = classify(Facts(limit), report or b"", "separated")
     assert (result["verdict"], result["phase"]) == (verdict, phase)
 
 

@@ -9,9 +9,12 @@ import importlib
 import warnings
 from typing import Any
 
-from .execution import execute
-from .judge import freeze
-from .staticcheck import check
+from .forking import handlers_held_back
+
+with handlers_held_back():
+    from .execution import execute
+    from .judge import freeze
+    from .staticcheck import check
 
 __all__ = ["check", "execute", "warm"]
 
@@ -83,7 +86,7 @@ _COMMON = [
 
 def warm() -> None:
     """Loads what every execution would otherwise load again."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), handlers_held_back():
         warnings.simplefilter("ignore")
         for name in (*_COMMON, *(f"{__name__}.{m}" for m in ("candidate", "judge", "inprocess"))):
             importlib.import_module(name)

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from . import names
 from .channel import Channel, ChannelClosed
+from .forking import install_handlers
 from .peer import Peer
 
 #: First byte of the frames before the conversation.
@@ -32,6 +33,7 @@ _BUILTIN_NAMES = frozenset(vars(builtins))
 
 def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role. Serves until the stage ends."""
+    install_handlers()
     sock = socket.socket(fileno=channel_fd)
     channel = Channel(sock, pin_sender=False)
     # A child forked by the candidate has no part in the conversation.

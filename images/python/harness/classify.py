@@ -50,18 +50,14 @@ class StageFacts(Protocol):
     def limit(self) -> str | None:
         """The limit that ended the stage."""
 
-    @property
-    def report(self) -> bytes | None:
-        """What the leader wrote; None beyond the bound."""
 
-
-def classify(facts: StageFacts, proof: str) -> dict[str, Any]:
+def classify(facts: StageFacts, report_data: bytes, proof: str) -> dict[str, Any]:
     """The verdict of a stage; cause before symptom.
 
+    report_data: what the leader reported, from its progress on; empty beyond the bound.
     proof: the proof that a pass of this kind of stage carries.
     """
-    data = facts.report or b""
-    marks, _, body = data.partition(b"{")
+    marks, _, body = report_data.partition(b"{")
     phase = "TEST" if b"L" in marks else "LOAD" if b"C" in marks else "COMPILE"
     report = parse_report(b"{" + body) if body else None
     if facts.limit is not None and (report is None or report.get("died")):

@@ -14,9 +14,11 @@ from __future__ import annotations
 import os
 from typing import Any, Protocol
 
-from . import channel
+from . import channel, prepared
 from .classify import classify
 from .stage import Role
+
+_SHELF = prepared.Shelf()
 
 
 class Task(Protocol):
@@ -46,8 +48,10 @@ def _separated(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
     judge, candidate = channel.pair()
     report_in, report_out = os.pipe()
     judge_fd, candidate_fd = judge.detach(), candidate.detach()
+    code = _SHELF.find(test)
+    suite_fd = jail.hand_over(prepared.pack(test, code))
     roles = [
-        Role("judge", "judge:main", (judge_fd, jail.hand_over(test), report_out), False),
+        Role("judge", "judge:main", (judge_fd, suite_fd, report_out), False),
         Role("candidate", "candidate:main", (candidate_fd, jail.hand_over(solution)), True),
     ]
     try:
@@ -56,7 +60,10 @@ def _separated(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
         )
     finally:
         os.close(report_in)
-    return classify(facts, "separated")
+    announced, report = prepared.split(facts.report or b"") if not code else (b"", facts.report)
+    if announced:
+        _SHELF.keep(test, announced)
+    return classify(facts, report or b"", "separated")
 
 
 def _in_process(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def _in_process(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
         )
     finally:
         os.close(report_in)
-    return classify(facts, "in_process")
+    return classify(facts, facts.report or b"", "in_process")
 
 
 def _bytes(text: str) -> bytes:

@@ -2,8 +2,9 @@
 
 The report descriptor, the suite and the verdict exist in this process only.
 Progress is written as it is made, so that a run that a limit ends still shows
-how far it came: ``C`` once the solution compiled, ``L`` once it loaded, then
-one line of JSON.
+how far it came: first the suite's code where it was not known yet
+(`prepared`), ``C`` once the solution compiled, ``L`` once it loaded, then one
+line of JSON.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import sys
 import types
 from typing import Any, NoReturn
 
-from . import decoys
+from . import decoys, prepared
 from .candidate import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED, read_all, standard_streams
 from .channel import Channel, ChannelClosed, ProtocolBreach
+from .forking import install_handlers
 from .handles import ExceptionHandle, unpickle_through
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome, at_line
@@ -56,7 +58,7 @@ class Report:
 
     def progress(self, mark: bytes) -> None:
         """Tells how far the run has come."""
-        os.write(self._fd, mark)
+        self._write(mark)
 
     def finish(self, verdict: str, phase: str, message: str, **more: Any) -> NoReturn:
         """Reports and ends the process, whatever it was doing."""
@@ -67,10 +69,12 @@ class Report:
             except Exception:
                 continue
         text = " ".join(message.split("\n"))[:4096]
-        data = encode_report({"verdict": verdict, "phase": phase, "message": text, **more})
+        self._write(encode_report({"verdict": verdict, "phase": phase, "message": text, **more}))
+        os._exit(0)
+
+    def _write(self, data: bytes) -> None:
         while data:
             data = data[os.write(self._fd, data) :]
-        os._exit(0)
 
 
 def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
@@ -78,16 +82,7 @@ def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     harden()
     report = Report(report_fd)
     channel = Channel(socket.socket(fileno=channel_fd), pin_sender=True)
-    source = read_all(suite_fd)
-    try:
-        suite = read_suite(source.decode("utf-8"))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-        line = getattr(e, "lineno", None)
-        what = getattr(e, "msg", None) or str(e)
-        place = f" (line {line} of the suite)" if line else ""
-        report.finish(
-            "TEST_ERROR", "TEST", f"the suite does not compile: {type(e).__name__}: {what}{place}"
-        )
+    suite = _read(*prepared.unpack(read_all(suite_fd)), report)
     if suite.in_process:
         report.finish("IN_PROCESS", "TEST", suite.in_process)
     overridden = await_load(channel, report)
@@ -95,8 +90,27 @@ def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     Run(channel, report, suite, overridden).run()
 
 
+def _read(text: bytes, code: bytes, report: Report) -> Suite:
+    """The suite; where its code is not known yet, the report gets it, before all else."""
+    if code:
+        return prepared.restore(text.decode("utf-8"), code)
+    try:
+        suite = read_suite(text.decode("utf-8"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
+        line = getattr(e, "lineno", None)
+        what = getattr(e, "msg", None) or str(e)
+        place = f" (line {line} of the suite)" if line else ""
+        report.finish(
+            "TEST_ERROR", "TEST", f"the suite does not compile: {type(e).__name__}: {what}{place}"
+        )
+    if not suite.in_process:
+        report.progress(prepared.announce(suite))
+    return suite
+
+
 def harden() -> None:
     """Keeps the candidate, a process of perhaps the same user, out of this one."""
+    install_handlers()
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _block_signals(signal.SIG_BLOCK, _HELD_BACK)
     decoys.reseed()

@@ -34,6 +34,8 @@ _IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc
 _IN_PROCESS_ATTRIBUTES = frozenset(
     {("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")}
 )
+#: First and last line from 1, first and last column in bytes.
+Place = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Suite:
     source: str
     code: CodeType
     #: Per assertion: its line, and where its expression stands.
-    assertions: list[tuple[int, ast.AST]]
+    assertions: list[tuple[int, Place]]
     #: Why it cannot run apart from the candidate; empty where it can.
     in_process: str
     #: Whether it looks at its own namespace as a whole.
@@ -52,8 +54,8 @@ class Suite:
 
     def assertion(self, index: int) -> tuple[int, str]:
         """Line of assertion `index` from 1, and the source of its expression."""
-        line, node = self.assertions[index]
-        return line, _segment(self.source, node)
+        line, place = self.assertions[index]
+        return line, _segment(self.source, place)
 
 
 def read_suite(source: str) -> Suite:
@@ -222,7 +224,7 @@ class _Rewriter:
     """Replaces each assertion by one that counts and remembers. Looks at statements only."""
 
     def __init__(self) -> None:
-        self.assertions: list[tuple[int, ast.AST]] = []
+        self.assertions: list[tuple[int, Place]] = []
 
     def body(self, statements: list[ast.stmt]) -> None:
         """Rewrites a block in place."""
@@ -270,18 +272,19 @@ class _Rewriter:
         held = ast.Expr(_call(HELD, ast.Constant(self._note(node, node.test))))
         node.orelse.insert(0, _at(held, node))
 
-    def _note(self, node: ast.stmt | ast.ExceptHandler, expression: ast.AST) -> int:
-        self.assertions.append((node.lineno, expression))
+    def _note(self, node: ast.stmt | ast.ExceptHandler, expression: ast.expr | ast.stmt) -> int:
+        start, end = expression.lineno, expression.end_lineno or expression.lineno
+        place = (start, end, expression.col_offset, expression.end_col_offset or 0)
+        self.assertions.append((node.lineno, place))
         return len(self.assertions) - 1
 
 
-def _segment(source: str, node: ast.AST) -> str:
+def _segment(source: str, place: Place) -> str:
     lines = source.splitlines()
-    start, end = getattr(node, "lineno", 1), getattr(node, "end_lineno", 1) or 1
+    start, end, first, last = place
     if start == end:
         line = lines[start - 1].encode() if start <= len(lines) else b""
-        text = line[node.col_offset : node.end_col_offset]  # type: ignore[attr-defined]
-        return text.decode("utf-8", "replace")[:2048]
+        return line[first:last].decode("utf-8", "replace")[:2048]
     return "\n".join(lines[start - 1 : end]).strip().removeprefix("assert ")[:2048]
 
 
