@@ -25,5 +25,8 @@ def test_the_run_recipe_is_valid(tmp_path: Path) -> None:
 
 def test_the_training_recipe_is_valid(tmp_path: Path) -> None:
     shutil.copy(RECIPES / "kto.toml", tmp_path)
+    rows = tmp_path / "dataset" / "kto" / "train.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.touch()
     recipe = read_recipe(tmp_path / "kto.toml", Method.KTO)
     assert recipe.output_dir == tmp_path / "policy-kto"
