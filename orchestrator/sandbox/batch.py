@@ -41,6 +41,10 @@ _MOST_LOSSES = 10
 #: replicas get their part.
 _STREAM_AGE_S = 30.0
 
+#: A server accepts a stream before it executes anything; one that has not after this long is
+#: as good as none.
+_OPENING_S = 10.0
+
 #: What a stream may end with that another try cannot mend.
 _FATAL = frozenset(
     {
@@ -177,6 +181,7 @@ class Batch:
             try:
                 event = self._events.get(timeout=self._next_timeout())
             except Empty:
+                self._give_up_silent()
                 self._look_at_clock()
                 return
         match event:
@@ -189,16 +194,29 @@ class Batch:
                 self._ended(event)
             case _:
                 assert_never(event)
+        self._give_up_silent()
         if self._delayed or self._down_since is not None:
             self._look_at_clock()
 
+    def _give_up_silent(self) -> None:
+        """Ends the streams that no server has accepted in time; what was sent is sent again."""
+        latest = time.monotonic() - _OPENING_S
+        for stream in self._opening():
+            if stream.began_at <= latest:
+                stream.give_up()
+
     def _next_timeout(self) -> float | None:
         due = [self._delayed[0][0]] if self._delayed else []
+        due += [stream.began_at + _OPENING_S for stream in self._opening()]
         if self._pending:
             due += [state.retry_at for state in self._lanes if state.stream is None]
         if self._down_since is not None and not self._connecting():
             due.append(self._down_since + self._retry_s)
         return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _opening(self) -> list[Stream]:
+        streams = (state.stream for state in self._lanes)
+        return [s for s in streams if s is not None and not s.up and not s.silent]
 
     def _connecting(self) -> bool:
         return any(state.stream is not None for state in self._lanes)
@@ -209,7 +227,7 @@ class Batch:
             self._pending.append(heapq.heappop(self._delayed)[2])
         if self._down_since is None or now - self._down_since < self._retry_s:
             return
-        if self._connecting():
+        if self._connecting() and now - self._down_since < self._retry_s + _OPENING_S:
             return  # soon it is known whether somebody is there
         # Nobody is there, and has not been for long: whatever comes fails at once until
         # somebody is there again.
@@ -258,6 +276,8 @@ class Batch:
         code = None
         if error is not None:
             code, details = status_of(error)
+            if stream.silent:
+                code, details = StatusCode.UNAVAILABLE, f"silent for {_OPENING_S:g} s"
             self._last_error = f"{code.name}: {details}"
         for state in self._lanes:
             if state.stream is stream:

@@ -61,6 +61,7 @@ class Stream:
     events: SimpleQueue[Event]
     outstanding: dict[str, Item] = field(default_factory=dict)
     up: bool = False
+    silent: bool = False  # given up, for no server has accepted it
 
     def __post_init__(self) -> None:
         self.began_at = time.monotonic()
@@ -82,6 +83,11 @@ class Stream:
         self._call.cancel()
         self._requests.put(None)  # or grpc's thread would wait for requests for ever
 
+    def give_up(self) -> None:
+        """Ends it as one that no server has accepted."""
+        self.silent = True
+        self.cancel()
+
     def _sent(self) -> Iterator[StreamRequest]:
         while (request := self._requests.get()) is not None:
             yield request
@@ -90,7 +96,9 @@ class Stream:
         error: grpc.RpcError | None = None
         try:
             self._call.initial_metadata()
-            self.events.put(Opened(self))
+            # A call that nobody has taken has metadata too, empty, and ends with it.
+            if self._call.is_active():
+                self.events.put(Opened(self))
             for response in self._call:
                 self.events.put(Answered(self, response))
         except grpc.RpcError as e:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from orchestrator.domain import (
     Verdict,
 )
 from orchestrator.errors import SandboxError
+from orchestrator.sandbox import batch
 from orchestrator.sandbox.client import SandboxClient
 from tests.integration.gateway import Gateway, gateway
 
@@ -122,6 +125,69 @@ def test_no_server_at_all_fails_every_execution_and_does_not_hang(tmp_path: Path
             assert outcome.code == "UNAVAILABLE"
         with pytest.raises(SandboxError, match="UNAVAILABLE"):
             client.info(wait_s=0.2)
+
+
+#: An empty SETTINGS frame, with which a connection of HTTP/2 is made.
+_SETTINGS = bytes.fromhex("000000040000000000")
+
+
+@contextmanager
+def mute_server(greeting: bytes) -> Iterator[str]:
+    """A server that accepts connections, says its greeting, and nothing ever after."""
+    accepted: list[socket.socket] = []
+
+    def accept(listener: socket.socket) -> None:
+        with suppress(OSError):  # at the end, when the listener is shut down
+            while True:
+                connection, _ = listener.accept()
+                accepted.append(connection)
+                connection.sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept, args=[listener])
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in accepted:
+                connection.close()
+
+
+@pytest.mark.parametrize("greeting", [b"", _SETTINGS], ids=["no-word", "settings-only"])
+def test_a_server_that_accepts_and_says_nothing_counts_as_none(
+    greeting: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_OPENING_S", 0.3)
+    with mute_server(greeting) as address, SandboxClient([address], retry_s=0.5) as client:
+        outcomes = list(client.execute_many(executions(20), in_flight=10))
+    assert sorted(int(outcome.id) for outcome in outcomes) == list(range(20))
+    for outcome in outcomes:
+        assert isinstance(outcome, ExecutionError)
+        assert outcome.code == "UNAVAILABLE"
+        assert "no sandbox answered" in outcome.message
+
+
+def test_what_a_mute_server_got_is_executed_by_another(
+    shared: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_OPENING_S", 1.0)
+    with (
+        mute_server(_SETTINGS) as mute,
+        SandboxClient([mute, shared.address], retry_s=30) as client,
+    ):
+        outcomes = list(client.execute_many(executions(50), in_flight=10))
+    assert sorted(int(outcome.id) for outcome in outcomes) == list(range(50))
+    assert all(isinstance(outcome, ExecutionResult) for outcome in outcomes)
+
+
+def test_a_slow_execution_is_not_taken_for_a_mute_server(
+    client: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_OPENING_S", 1.0)
+    (outcome,) = client.execute_many(executions(1, "sleep 3"), in_flight=1)
+    assert isinstance(outcome, ExecutionResult)
 
 
 def test_a_server_that_is_killed_and_comes_back_loses_nothing(tmp_path: Path) -> None:
