@@ -192,9 +192,10 @@ class SandboxClient:
                 return method(stub)(request, timeout=timeout_s, metadata=self._metadata)
             except grpc.RpcError as e:
                 code, details = status_of(e)
-                if code not in _RETRIED or time.monotonic() + delay_s > give_up_at:
+                wait_s = max(delay_s * random.uniform(0.5, 1.5), _asked_s(e))
+                if code not in _RETRIED or time.monotonic() + wait_s > give_up_at:
                     raise SandboxError(f"sandbox {self._where()}: {code.name}: {details}") from e
-            time.sleep(delay_s * random.uniform(0.5, 1.5))
+            time.sleep(wait_s)
             delay_s = min(_BACK_OFF_S[1], 2 * delay_s)
 
     def _where(self) -> str:
@@ -213,6 +214,14 @@ def _channel(address: str, tls: Tls | None) -> grpc.Channel:
     except OSError as e:
         raise SandboxError(f"TLS: {e}") from e
     return grpc.secure_channel(address, credentials, options=_OPTIONS)
+
+
+def _asked_s(error: grpc.RpcError) -> float:
+    """How long the server that refused a call wants to be left alone."""
+    # Every error of a call is also a grpc.Call, which the type of the exception does not say.
+    if not hasattr(error, "trailing_metadata"):
+        return 0.0
+    return convert.retry_delay_s([(m.key, m.value) for m in error.trailing_metadata() or ()])
 
 
 def _is_single(address: str) -> bool:

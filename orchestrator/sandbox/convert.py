@@ -7,6 +7,9 @@ from typing import TypeVar
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from plum.sandbox.v1 import sandbox_pb2 as pb
 from plum.sandbox.v1 import sandbox_pb2_grpc
 
@@ -113,6 +116,20 @@ def error_of(wire: pb.ExecutionError) -> tuple[grpc.StatusCode, str, float]:
     """Code, message and retry delay in seconds (0 where there is none) of an item's error."""
     code = _CODES.get(wire.code, grpc.StatusCode.UNKNOWN)
     return code, wire.message, _seconds(wire.retry_delay)
+
+
+def retry_delay_s(metadata: Sequence[tuple[str, str | bytes]]) -> float:
+    """Seconds that the trailing metadata of a failed call asks us to wait; 0 if it does not."""
+    retry = RetryInfo()
+    for key, value in metadata:
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            try:
+                for detail in Status.FromString(value).details:
+                    if detail.Unpack(retry):
+                        return _seconds(retry.retry_delay)
+            except DecodeError:
+                return 0.0  # a hint that cannot be read is no reason to fail
+    return 0.0
 
 
 def check_request(language: str, candidates: Sequence[tuple[str, str]]) -> pb.CheckRequest:

@@ -6,10 +6,17 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from plum.sandbox.v1 import sandbox_pb2 as pb
+from plum.sandbox.v1 import sandbox_pb2_grpc
 
 from orchestrator.domain import (
     CheckStatus,
@@ -114,6 +121,41 @@ def test_checks_come_back_in_order_however_they_were_batched(client: SandboxClie
     assert {result.status for result in results} == {CheckStatus.CHECKED}
     with pytest.raises(SandboxError, match="NOT_FOUND"):
         client.check("cobol", candidates[:1])
+
+
+@pytest.mark.parametrize(("asked_s", "calls"), [(3600, 1), (0, 2)])
+def test_a_server_that_refuses_a_check_is_left_alone_for_as_long_as_it_asks(
+    asked_s: int, calls: int, tmp_path: Path
+) -> None:
+    status = Status(code=8, message="full")
+    status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=asked_s)))
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    asked = 0
+
+    class Full(sandbox_pb2_grpc.SandboxServiceServicer):
+        def Check(
+            self, request: pb.CheckRequest, context: grpc.ServicerContext
+        ) -> pb.CheckResponse:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                context.set_trailing_metadata(details)
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
+            context.abort(grpc.StatusCode.NOT_FOUND, "asked again")
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    sandbox_pb2_grpc.add_SandboxServiceServicer_to_server(Full(), server)
+    server.add_insecure_port(f"unix:{tmp_path}/full.sock")
+    server.start()
+    try:
+        with (
+            SandboxClient([f"unix:{tmp_path}/full.sock"], retry_s=20) as client,
+            pytest.raises(SandboxError, match="asked again" if calls == 2 else "full"),
+        ):
+            client.check("python", [("a", "x = 1\n")])
+    finally:
+        server.stop(None).wait()
+    assert asked == calls
 
 
 def test_no_server_at_all_fails_every_execution_and_does_not_hang(tmp_path: Path) -> None:
