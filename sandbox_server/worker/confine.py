@@ -1,6 +1,8 @@
 """What a freshly forked process of a jail does to itself before it runs anything else.
 
-The order matters: descriptors, limits, user, capabilities, Landlock, and seccomp last.
+The order matters: descriptors, limits, user, capabilities, Landlock, and seccomp last. What can
+be inherited (umask, no new privileges, an empty environment) the jail's first process has already.
+Each Python object that is touched here for the first time costs a page, so little is.
 """
 
 from __future__ import annotations
@@ -9,6 +11,10 @@ import fcntl
 import os
 import resource
 import signal
+
+# Below the standard library's `signal`, whose conversions to and from enum members touch fifty
+# pages, each of which a forked process must copy.
+from _signal import signal as _set_signal_handler  # type: ignore[import-not-found]
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +30,8 @@ _RESERVED_BYTES = 512 << 20
 #: Processes of a jail that are ours: the first one, the judge, the candidate's main one.
 OWN_PROCESSES = 3
 #: Descriptors are moved up here while they are put in order.
-_HIGH_FD = 512
+_HIGH_FD = 32
+_NO_FD_BEYOND = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def arrange_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> list
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD, _HIGH_FD) for fd in wanted]
     for target, fd in enumerate(high):
         os.dup2(fd, target)
-    linux.close_from(len(wanted))
+    os.closerange(len(wanted), _NO_FD_BEYOND)
     return list(range(3, len(wanted)))
 
 
@@ -87,17 +94,15 @@ def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool) -> No
     Raises:
         OSError: a layer that is said to be in force cannot be put on; the caller must end.
     """
-    # The jail's first process ignores nothing and handles nothing; a program expects Python's ways.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.umask(0o022)
+    # The jail's first process handles no signals; a program expects Python's ways.
+    _set_signal_handler(signal.SIGINT, signal.default_int_handler)
     limit_resources(limits, confinement.base_address_space_bytes)
     if confinement.separate_users:
         uid = CANDIDATE_UID if untrusted else JUDGE_UID
-        os.setgroups([])
         os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    linux.drop_capabilities()
-    linux.set_no_new_privileges()
+        os.setresuid(uid, uid, uid)  # from 0 to another: no capability is left
+    else:
+        linux.drop_capabilities()
     linux.set_dumpable(False)
     if confinement.landlock_fd is not None:
         linux.landlock_restrict(confinement.landlock_fd)

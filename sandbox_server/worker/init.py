@@ -186,6 +186,8 @@ def settle() -> None:
         USER="runner",
     )
     sys.argv = [""]
+    os.umask(0o022)
+    linux.set_no_new_privileges()
     gc.collect()
     gc.freeze()
     linux.set_dumpable(False)

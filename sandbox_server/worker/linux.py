@@ -37,7 +37,6 @@ _SECCOMP_MODE_FILTER = 2
 # Numbers shared by every architecture since Linux 5.1, but for the first.
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _NR_CAPSET = {"x86_64": 126, "aarch64": 91}
-_NR_CLOSE_RANGE = 436
 _NR_OPEN_TREE = 428
 _NR_MOVE_MOUNT = 429
 _NR_MOUNT_SETATTR = 442
@@ -139,11 +138,6 @@ def move_mount(tree_fd: int, target: str) -> None:
         target.encode(),
         _MOVE_MOUNT_F_EMPTY_PATH,
     )
-
-
-def close_from(first: int) -> None:
-    """Closes every descriptor from `first` on."""
-    _syscall("close_range", _NR_CLOSE_RANGE, first, ctypes.c_uint(0xFFFFFFFF), 0)
 
 
 def _prctl(name: str, *arguments: int) -> int:
