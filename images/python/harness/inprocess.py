@@ -29,6 +29,7 @@ from . import decoys
 from .candidate import flush, line_of, load, read_all, standard_streams
 from .channel import Channel, ChannelClosed
 from .classify import parse_report
+from .forking import install_handlers
 from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome
@@ -101,6 +102,7 @@ def _socket(fd: int) -> socket.socket:
 
 def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role that runs both."""
+    install_handlers()
     decoys.reseed()
     channel = Channel(_socket(channel_fd), pin_sender=False)
     os.register_at_fork(after_in_child=channel.close)

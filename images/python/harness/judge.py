@@ -195,6 +195,7 @@ class Run:
             ended=self._ended,
             tampered=self._tampered,
             failures=lambda: self._ledger.failed,
+            suite_knows_stop="StopIteration" in suite.source or "StopAsync" in suite.source,
         )
         self._ledger = Ledger(suite, BoundedRepr(self._ask_repr).bounded)
         self._overridden = overridden

@@ -72,6 +72,10 @@ _OPEN_NAMES = FORWARDED | {
 }
 
 
+#: Operations that end by raising StopIteration, as iterators do.
+_ITERATION = frozenset(["__next__", "send", "throw", "__anext__", "asend", "athrow"])
+
+
 class JudgePeer(Peer):
     """Talks to the candidate. Its death and its lies end the run through `ended` and `tampered`."""
 
@@ -84,11 +88,13 @@ class JudgePeer(Peer):
         ended: Callable[[str], NoReturn],
         tampered: Callable[[str], NoReturn],
         failures: Callable[[], int],
+        suite_knows_stop: bool,
     ) -> None:
         super().__init__(channel, first_container=0)
         self._ended = ended
         self._tampered = tampered
         self._failures = failures
+        self._suite_knows_stop = suite_knows_stop
         #: Assertions that failed within a call-back and whose error the candidate swallowed.
         self.swallowed = 0
         #: Where exceptions of the candidate came from, by identity.
@@ -105,7 +111,16 @@ class JudgePeer(Peer):
         self._tell_environment()
         if operation == "method" and args[1] in _PREDICATES and len(args[2]) == 1 and not args[3]:
             return self._predicate(args[0], args[1], args[2][0])
-        return super().request(operation, *args)
+        try:
+            return super().request(operation, *args)
+        except (StopIteration, StopAsyncIteration) as e:
+            plain_call = operation == "call" or (
+                operation in ("special", "method") and args[1] not in _ITERATION
+            )
+            if self._suite_knows_stop or not plain_call:
+                raise
+            # `all(map(f, cases))` takes it for the end of the cases, and would hold.
+            raise RuntimeError(f"{type(e).__name__} from what is no iterator") from e
 
     def _predicate(self, owner: Any, name: str, expected: Any) -> Any:
         """A method such as `startswith`; one that is true of everything is a lie."""
