@@ -21,12 +21,12 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0
 
 
 @dataclass(frozen=True)
-class OrdinaryInstallation:
-    """What a worker needs, where a user without any rights can read it."""
+class Installation:
+    """What a worker needs, outside of this checkout and readable by everybody."""
 
     folder: Path
-    user: int = 65534
-    python: str = "/usr/bin/python3"
+    #: Who the worker is to be; None: who this is.
+    user: int | None
 
     @property
     def language(self) -> Path:
@@ -34,7 +34,7 @@ class OrdinaryInstallation:
         return self.folder / "images" / "python"
 
     @classmethod
-    def make(cls, folder: Path) -> OrdinaryInstallation:
+    def make(cls, folder: Path, user: int | None) -> Installation:
         """Copies worker, language and libseccomp's binding into `folder`."""
         import pyseccomp
 
@@ -44,32 +44,38 @@ class OrdinaryInstallation:
         (folder / "sandbox_server" / "__init__.py").touch()
         shutil.copy(pyseccomp.__file__, folder)
         folder.chmod(0o755)
-        return cls(folder)
+        return cls(folder, user)
 
 
 class WorkerProcess:
     """A worker of the python language; `slots` executions at one time."""
 
     def __init__(
-        self, slots: int = 1, *arguments: str, ordinary: OrdinaryInstallation | None = None
+        self,
+        slots: int = 1,
+        *arguments: str,
+        installation: Installation | None = None,
+        python: str | Path = sys.executable,
     ) -> None:
+        user = installation.user if installation else None
         self._socket, theirs = socket.socketpair()
         self._frames = self._socket.makefile("rb")
         self._numbers = itertools.count(1)
         with theirs:
             self.process = subprocess.Popen(
                 [
-                    *(ordinary.python if ordinary else sys.executable, "-s"),
+                    *(str(python), "-s"),
                     *("-m", "sandbox_server.worker", "--socket-fd", str(theirs.fileno())),
-                    *("--language-dir", str(ordinary.language if ordinary else LANGUAGE)),
+                    *("--language-dir", str(installation.language if installation else LANGUAGE)),
                     *("--slots", str(slots), *arguments),
                 ],
                 pass_fds=[theirs.fileno()],
-                env=_ENVIRONMENT | ({"PYTHONPATH": str(ordinary.folder)} if ordinary else {}),
-                user=ordinary.user if ordinary else None,
-                group=ordinary.user if ordinary else None,
-                extra_groups=[] if ordinary else None,
-                cwd=ordinary.folder if ordinary else ROOT,
+                env=_ENVIRONMENT
+                | ({"PYTHONPATH": str(installation.folder)} if installation else {}),
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
+                cwd=installation.folder if installation else ROOT,
                 start_new_session=True,
             )
         self.first = self.receive()

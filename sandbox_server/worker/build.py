@@ -169,7 +169,7 @@ def _live(
     """The first process's whole life."""
     os.setsid()
     try:
-        rootfs.build(folders)
+        private = rootfs.build(folders)
         socket.sethostname("jail")
         if "landlock" not in settings.missing:
             confinement = replace(confinement, landlock_fd=linux.landlock_ruleset())
@@ -179,7 +179,7 @@ def _live(
         _say(control, "built", pid=0, error=f"{e}; {_NAMESPACE_HELP}", layers=[layer])
         return
     _say(control, "built", pid=0, error=None, layers=_inner_layers(settings.missing))
-    Init(control, confinement, settings.file_bytes).serve()
+    Init(control, confinement, private, settings.file_bytes).serve()
 
 
 def _inner_layers(missing: dict[str, str]) -> list[Layer]:

@@ -34,10 +34,15 @@ class Init:
     """The state of a slot's first process."""
 
     def __init__(
-        self, control: socket.socket, confinement: confine.Confinement, file_bytes: int
+        self,
+        control: socket.socket,
+        confinement: confine.Confinement,
+        private: rootfs.PrivateFolders,
+        file_bytes: int,
     ) -> None:
         self._control = control
         self._confinement = confinement
+        self._private = private
         self._file_bytes = file_bytes
 
     def serve(self) -> None:
@@ -51,15 +56,15 @@ class Init:
             message, fds = received
             if message["op"] == "stage":
                 self._stage(message, fds)
-                rootfs.unmount_private()
+                self._private.unmount()
                 self._clean()
             # A "stop" that arrives here was overtaken by the end of its stage.
 
     def _stage(self, message: dict[str, Any], fds: list[int]) -> None:
         limits = confine.RoleLimits(**message["limits"])
         if limits.file_bytes != self._file_bytes:
-            rootfs.unmount_private()
-            rootfs.mount_private(limits.file_bytes)
+            self._private.unmount()
+            self._private.mount(limits.file_bytes)
             self._file_bytes = limits.file_bytes
         roles = message["roles"]
         cpu_before_s = _children_cpu_time_s()
@@ -77,13 +82,13 @@ class Init:
                 "exits": exits,
                 "cpu_time_s": _children_cpu_time_s() - cpu_before_s,
                 "peak_process_bytes": peak_kib * 1024,
-                "file_bytes": rootfs.private_bytes(),
+                "file_bytes": self._private.used_bytes(),
             },
         )
 
     def _clean(self) -> None:
         """Mounts empty private folders and says so."""
-        rootfs.mount_private(self._file_bytes)
+        self._private.mount(self._file_bytes)
         messages.send(self._control, {"op": "clean"})
 
     def _fork(self, role: dict[str, Any], fds: Sequence[int], limits: confine.RoleLimits) -> int:

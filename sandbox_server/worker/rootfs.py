@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox_server.worker import linux
@@ -25,6 +26,8 @@ _ETC = {
     "hosts": "127.0.0.1 localhost\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
+#: Where toolchain folders wait that lie within a private folder.
+_KEPT = "/.toolchain"
 _STAGING = ("/tmp", "/mnt", "/run")
 
 
@@ -43,10 +46,12 @@ def toolchain_folders() -> list[str]:
     return folders
 
 
-def build(folders: Sequence[str]) -> None:
+def build(folders: Sequence[str]) -> PrivateFolders:
     """Makes a new root of `folders` and changes this process's mount namespace to it.
 
     The process must be alone in its mount namespace and may mount there.
+
+    Returns: the private folders, which are still to be mounted.
 
     Raises:
         OSError: the kernel refused; names the call.
@@ -69,9 +74,12 @@ def build(folders: Sequence[str]) -> None:
         target.touch()
         linux.move_mount(tree, str(target))
         os.close(tree)
+    hidden = [path for path in trees if path.startswith((f"{SCRATCH}/", f"{SHARED_MEMORY}/"))]
+    kept = {path: f"{_KEPT}/{number}" for number, path in enumerate(hidden)}
     for path, tree in trees.items():
-        os.makedirs(root + path, exist_ok=True)
-        linux.move_mount(tree, root + path)
+        place = root + kept.get(path, path)
+        os.makedirs(place, exist_ok=True)
+        linux.move_mount(tree, place)
         os.close(tree)
     for path, destination in links.items():
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
@@ -82,6 +90,7 @@ def build(folders: Sequence[str]) -> None:
     for folder in (SCRATCH, SHARED_MEMORY):
         os.makedirs(root + folder, exist_ok=True)
     _enter(root)
+    return PrivateFolders(kept)
 
 
 def _enter(root: str) -> None:
@@ -93,21 +102,30 @@ def _enter(root: str) -> None:
     linux.make_mount_read_only("/")
 
 
-def mount_private(file_bytes: int) -> None:
-    """Puts fresh, empty tmpfs of `file_bytes` each on the scratch folder and on /dev/shm."""
-    flags = linux.MS_NOSUID | linux.MS_NODEV
-    options = f"size={file_bytes},nr_inodes=16k,mode=1777"
-    linux.mount("scratch", SCRATCH, "tmpfs", flags, options)
-    linux.mount("shm", SHARED_MEMORY, "tmpfs", flags | linux.MS_NOEXEC, options)
+@dataclass(frozen=True)
+class PrivateFolders:
+    """The two folders that a candidate can write to, replaced between executions."""
 
+    #: Toolchain folders that lie within them (a virtual environment below /tmp), by where the
+    #: same folder is kept meanwhile.
+    kept: dict[str, str]
 
-def unmount_private() -> None:
-    """Takes both away, with all that is in them."""
-    linux.umount(SCRATCH, linux.MNT_DETACH)
-    linux.umount(SHARED_MEMORY, linux.MNT_DETACH)
+    def mount(self, file_bytes: int) -> None:
+        """Puts fresh tmpfs of `file_bytes` each on the scratch folder and on /dev/shm."""
+        flags = linux.MS_NOSUID | linux.MS_NODEV
+        options = f"size={file_bytes},nr_inodes=16k,mode=1777"
+        linux.mount("scratch", SCRATCH, "tmpfs", flags, options)
+        linux.mount("shm", SHARED_MEMORY, "tmpfs", flags | linux.MS_NOEXEC, options)
+        for path, place in self.kept.items():
+            os.makedirs(path)
+            linux.mount(place, path, "none", linux.MS_BIND | linux.MS_REC)
 
+    def unmount(self) -> None:
+        """Takes both away, with all that is in them."""
+        linux.umount(SCRATCH, linux.MNT_DETACH)
+        linux.umount(SHARED_MEMORY, linux.MNT_DETACH)
 
-def private_bytes() -> int:
-    """Bytes in both."""
-    usage = [os.statvfs(folder) for folder in (SCRATCH, SHARED_MEMORY)]
-    return sum((u.f_blocks - u.f_bfree) * u.f_frsize for u in usage)
+    def used_bytes(self) -> int:
+        """Bytes in both."""
+        usage = [os.statvfs(folder) for folder in (SCRATCH, SHARED_MEMORY)]
+        return sum((u.f_blocks - u.f_bfree) * u.f_frsize for u in usage)

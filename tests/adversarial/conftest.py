@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worker_process import OrdinaryInstallation, WorkerProcess
+from tests.worker_process import Installation, WorkerProcess
 
 
 @pytest.fixture(scope="module", params=["this_user", "ordinary_user"])
@@ -24,6 +24,7 @@ def worker(request: pytest.FixtureRequest) -> Iterator[WorkerProcess]:
     if not os.path.exists("/usr/bin/python3"):
         pytest.skip("there is no Python that other users can reach")
     with tempfile.TemporaryDirectory() as folder:
-        worker = WorkerProcess(1, ordinary=OrdinaryInstallation.make(Path(folder)))
+        installation = Installation.make(Path(folder), user=65534)
+        worker = WorkerProcess(1, installation=installation, python="/usr/bin/python3")
         yield worker
         assert worker.close() == 0
