@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import os
 import shutil
 import socket
 import subprocess
@@ -136,9 +136,9 @@ def descendants(pid: int) -> list[int]:
     pending = [pid]
     while pending:
         current = pending.pop(0)
-        for task in os.listdir(f"/proc/{current}/task"):
-            text = Path(f"/proc/{current}/task/{task}/children").read_text(encoding="ascii")
-            children = [int(child) for child in text.split()]
-            found += children
-            pending += children
+        for tasks in Path(f"/proc/{current}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # what ends meanwhile has no children
+                children = [int(child) for child in tasks.read_text("ascii").split()]
+                found += children
+                pending += children
     return found

@@ -103,7 +103,7 @@ def test_a_killed_process_of_the_sandbox_changes_no_verdict(kind: str) -> None:
 
 
 def test_nothing_is_left_of_a_gateway_that_was_killed() -> None:
-    with contextlib.suppress(Exception), embedded_sandbox(slots=2) as address:
+    with embedded_sandbox(slots=2) as address:
         gateway = _gateway(address)
         below = descendants(gateway)
         with SandboxClient([address]) as client:
@@ -114,8 +114,6 @@ def test_nothing_is_left_of_a_gateway_that_was_killed() -> None:
             assert time.monotonic() < deadline, "processes outlive their gateway"
             time.sleep(0.05)
         assert below
-        return
-    raise AssertionError("the gateway did not come up")
 
 
 def _zombie(pid: int) -> bool:

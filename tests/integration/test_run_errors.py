@@ -216,7 +216,7 @@ def test_an_interrupt_keeps_the_answers_that_are_under_way(
     tmp_path: Path, sandbox_address: str
 ) -> None:
     write_instructions(tmp_path, 10)
-    with serve_endpoint(lambda n, body: time.sleep(0.7)) as endpoint:
+    with serve_endpoint(lambda n, body: time.sleep(3)) as endpoint:
         recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
         with subprocess.Popen(
             plum_command("generate", recipe, "--run-dir", tmp_path / "run"),
@@ -225,6 +225,8 @@ def test_an_interrupt_keeps_the_answers_that_are_under_way(
         ) as run:
             while endpoint.requests < 4:
                 assert run.poll() is None
+                time.sleep(0.05)
+            time.sleep(0.5)  # let it settle into waiting
             run.send_signal(signal.SIGINT)
             _, errors = run.communicate()
         assert run.returncode == 130
