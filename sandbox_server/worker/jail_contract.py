@@ -72,6 +72,19 @@ class StageFacts:
     report: bytes | None
 
 
+class Attendant(Protocol):
+    """Talks with a process of a stage while it runs, from outside of the jail."""
+
+    #: How long the stage may still go on once `readable` has said no, in seconds.
+    grace_s: float
+
+    def fileno(self) -> int:
+        """A non-blocking descriptor to wait for."""
+
+    def readable(self) -> bool:
+        """Takes what has come, without waiting; whether there is more to wait for."""
+
+
 class Jail(Protocol):
     """Confines the stages of one execution."""
 
@@ -83,6 +96,7 @@ class Jail(Protocol):
         roles: Sequence[Role],
         report_fd: int | None = None,
         close_after_fork: Sequence[int] = (),
+        attend: Attendant | None = None,
     ) -> StageFacts:
         """Forks one confined process per role and waits for the first role, the leader, to end.
 
@@ -96,6 +110,8 @@ class Jail(Protocol):
             `fds` (the harness closes its own write end once the stage has
             begun: `run_stage` does it for every descriptor of `close_after_fork`).
             At most 1 MiB is read from it.
+        attend: is told when its descriptor is readable, the last time when all processes
+            are gone; the stage ends once it wants no more.
 
         Raises:
             JailError: the sandbox failed; says nothing about the candidate.

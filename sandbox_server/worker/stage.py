@@ -17,6 +17,7 @@ from typing import Any
 from sandbox_server.worker import accounting
 from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.errors import JailError
+from sandbox_server.worker.jail_contract import Attendant
 from sandbox_server.worker.protocol import Limits
 
 KEPT_OUTPUT_BYTES = 64 << 10
@@ -99,11 +100,14 @@ class Watch:
         meter: Meter,
         streams: dict[int, Captured],
         report_fd: int | None,
+        attend: Attendant | None = None,
     ) -> None:
         self._limits = limits
         self._meter = meter
         self._streams = streams
         self._report_fd = report_fd
+        self._attend = attend
+        self._stop_at: float | None = None
         self._started = time.monotonic()
         self._next_look = self._started + _SAMPLE_EVERY_S
         self.report: bytearray = bytearray()
@@ -134,9 +138,12 @@ class Watch:
         poll = select.poll()
         for fd in (*open_fds, control_fd, interrupt_fd):
             poll.register(fd, select.POLLIN)
+        if self._attend is not None:
+            poll.register(self._attend.fileno(), select.POLLIN)
         stopped_at: float | None = None
         while True:
             events = {fd for fd, _ in poll.poll(_SAMPLE_EVERY_S * 1000)}
+            self._listen(events, poll)
             for fd in events & open_fds:
                 if not self._drain(fd):
                     poll.unregister(fd)
@@ -146,16 +153,33 @@ class Watch:
             if stopped_at is not None:
                 if time.monotonic() - stopped_at > _STOP_GRACE_S:
                     raise JailError(f"the jail did not end within {_STOP_GRACE_S} s")
-            elif (interrupt_fd in events and interrupted()) or self._over_a_limit():
+            elif (
+                (interrupt_fd in events and interrupted())
+                or self._is_over()
+                or self._over_a_limit()
+            ):
                 stopped_at = time.monotonic()
                 poll.unregister(interrupt_fd)
                 stop()
+
+    def _listen(self, events: set[int], poll: select.poll) -> None:
+        """Lets the attendant take what has come."""
+        attend = self._attend
+        if attend is not None and attend.fileno() in events and not attend.readable():
+            poll.unregister(attend.fileno())
+            self._attend = None
+            self._stop_at = time.monotonic() + attend.grace_s
+
+    def _is_over(self) -> bool:
+        return self._stop_at is not None and time.monotonic() >= self._stop_at
 
     def _end(self, ended: dict[str, Any] | None, open_fds: set[int]) -> dict[str, Any]:
         if ended is None:
             raise JailError("the jail's first process is gone")
         self.wall_time_s = time.monotonic() - self._started
         self._drain_rest(open_fds)
+        while self._attend is not None and self._attend.readable():
+            pass  # nobody is left to write: it comes to an end
         if self.limit is None and self._meter.over_memory(self._limits.memory_bytes):
             self.limit = "memory"
         return ended

@@ -19,7 +19,7 @@ from sandbox_server.worker import accounting, messages, protocol
 from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.confine import OWN_PROCESSES
 from sandbox_server.worker.errors import Cancelled, JailError
-from sandbox_server.worker.jail_contract import Exit, Role, StageFacts, Task
+from sandbox_server.worker.jail_contract import Attendant, Exit, Role, StageFacts, Task
 from sandbox_server.worker.language import Language
 from sandbox_server.worker.protocol import Limits, Usage
 from sandbox_server.worker.rootfs import SCRATCH
@@ -63,6 +63,7 @@ class SlotJail:
         roles: Sequence[Role],
         report_fd: int | None = None,
         close_after_fork: Sequence[int] = (),
+        attend: Attendant | None = None,
     ) -> StageFacts:
         """See `jail_contract.Jail`."""
         self.stdout, self.stderr = Captured(), Captured()
@@ -76,7 +77,7 @@ class SlotJail:
                 for fd in (out_write, err_write, *close_after_fork):
                     os.close(fd)
             streams = {out_read: self.stdout, err_read: self.stderr}
-            watch = Watch(self._limits, meter, streams, report_fd)
+            watch = Watch(self._limits, meter, streams, report_fd, attend)
             ended = self._slot.watch(watch)
         finally:
             os.close(out_read)

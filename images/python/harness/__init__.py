@@ -88,7 +88,7 @@ def warm() -> None:
     """Loads what every execution would otherwise load again."""
     with warnings.catch_warnings(), handlers_held_back():
         warnings.simplefilter("ignore")
-        for name in (*_COMMON, *(f"{__name__}.{m}" for m in ("candidate", "judge", "inprocess"))):
+        for name in (*_COMMON, *(f"{__name__}.{m}" for m in ("candidate", "judge", "inprocess", "calls.answerer"))):
             importlib.import_module(name)
     _do_without_resource_tracker()
     compile("assert 1 == 1", "warm", "exec")

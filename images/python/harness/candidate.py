@@ -16,15 +16,15 @@ import socket
 import sys
 import traceback
 import types
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from . import names
 from .channel import Channel, ChannelClosed
 from .forking import install_handlers
 from .peer import Peer
+from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
-#: First byte of the frames before the conversation.
-COMPILED, NOT_COMPILED, LOADED, NOT_LOADED = b"C", b"E", b"L", b"X"
 #: Bits of a request's context: streams of the judge that the suite has replaced.
 CAPTURE_STDOUT, CAPTURE_STDERR = 1, 2
 
@@ -32,7 +32,20 @@ _BUILTIN_NAMES = frozenset(vars(builtins))
 
 
 def main(channel_fd: int, solution_fd: int) -> int:
-    """Entry of the role. Serves until the stage ends."""
+    """Entry of the role where the suite runs in the judge's process."""
+    return serve(channel_fd, solution_fd, _converse)
+
+
+def _converse(channel: Channel, module: types.ModuleType) -> None:
+    peer = CandidatePeer(channel, module)
+    while True:
+        peer.serve_one()
+
+
+def serve(
+    channel_fd: int, solution_fd: int, converse: Callable[[Channel, types.ModuleType], None]
+) -> int:
+    """Loads the solution and hands over to `converse`, until the stage ends."""
     install_handlers()
     sock = socket.socket(fileno=channel_fd)
     channel = Channel(sock, pin_sender=False)
@@ -43,9 +56,7 @@ def main(channel_fd: int, solution_fd: int) -> int:
     try:
         module = load(channel, read_all(solution_fd))
         if module is not None:
-            peer = CandidatePeer(channel, module)
-            while True:
-                peer.serve_one()
+            converse(channel, module)
     except ChannelClosed:
         status = 0
     except BaseException:
@@ -119,8 +130,8 @@ def make_module(name: str, path: str, source: str) -> types.ModuleType:
     """An empty module whose source tracebacks and `inspect` find."""
     module = types.ModuleType(name)
     module.__file__ = path
-    lines = io.StringIO(source, newline=None).readlines()
-    linecache.cache[path] = (len(source), None, lines, path)
+    # Split into lines when somebody asks for them.
+    linecache.cache[path] = (lambda: source,)  # type: ignore[assignment]
     return module
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 
 #: No frame is longer, in either direction.
 MAX_FRAME_BYTES = 256 << 20
@@ -65,6 +66,32 @@ class Channel:
         body = bytes(self._buffer[_LENGTH.size : end])
         del self._buffer[:end]
         return body
+
+    def receive_now(self, max_bytes: int) -> Iterator[bytes]:
+        """Reads once and gives the frames that are complete, none longer than `max_bytes`.
+
+        Raises:
+            ChannelClosed: the other side is gone.
+            ProtocolBreach: as `receive`.
+        """
+        chunk = self._read(_CHUNK)
+        if not chunk:
+            raise ChannelClosed("end of stream")
+        self._buffer += chunk
+        while len(self._buffer) >= _LENGTH.size:
+            length: int = _LENGTH.unpack_from(self._buffer)[0]
+            if length > max_bytes:
+                raise ProtocolBreach(f"frame of {length} bytes is outside [0, {max_bytes}]")
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield body
+
+    def fileno(self) -> int:
+        """The descriptor, for those who wait for several."""
+        return self._sock.fileno()
 
     def deadline(self, seconds: float | None) -> None:
         """Lets `receive` give up after `seconds` without a byte; None waits for ever."""

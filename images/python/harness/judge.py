@@ -21,7 +21,7 @@ import types
 from typing import Any, NoReturn
 
 from . import decoys, prepared
-from .candidate import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED, read_all, standard_streams
+from .candidate import read_all, standard_streams
 from .channel import Channel, ChannelClosed, ProtocolBreach
 from .forking import install_handlers
 from .handles import ExceptionHandle, unpickle_through
@@ -29,6 +29,7 @@ from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome, at_line
 from .suite import FILENAME, Suite, builtins_under_test, read_suite
 from .truth import JudgePeer, redirect_library
+from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4
 _LIBC = ctypes.CDLL(None)
