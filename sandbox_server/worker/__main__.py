@@ -94,9 +94,9 @@ def _connect(options: _Options) -> socket.socket:
 
 def _settings(language: Language) -> zygote.Settings:
     missing: dict[str, str] = {}
-    seccomp_program = None
+    seccomp_filter = None
     try:
-        seccomp_program = compile_filter()
+        seccomp_filter = linux.SeccompFilter(compile_filter())
     except RefusedError as e:
         missing["seccomp"] = f"{e}; install pyseccomp (PyPI) or python3-seccomp, and libseccomp2"
     try:
@@ -113,7 +113,7 @@ def _settings(language: Language) -> zygote.Settings:
         cgroups.remove_groups_of_the_dead(found)
     except cgroups.CgroupUnavailable as e:
         hierarchy = e
-    confinement = Confinement(seccomp_program, None, separate_users, base_address_space_bytes=0)
+    confinement = Confinement(seccomp_filter, None, separate_users, base_address_space_bytes=0)
     return zygote.Settings(
         language=language,
         harness=_load_harness(language),

@@ -181,17 +181,24 @@ class _SockFprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def install_seccomp(program: bytes) -> None:
-    """Puts this process under the filter `program`, an array of struct sock_filter."""
-    fprog = _SockFprog(len=len(program) // 8, filter=program)
-    result = _libc.prctl(
-        ctypes.c_ulong(_PR_SET_SECCOMP),
-        ctypes.c_ulong(_SECCOMP_MODE_FILTER),
-        ctypes.byref(fprog),
-        ctypes.c_ulong(0),
-        ctypes.c_ulong(0),
-    )
-    _check(result, "prctl(PR_SET_SECCOMP)")
+class SeccompFilter:
+    """A filter in the form that the kernel takes, made once for many processes."""
+
+    def __init__(self, program: bytes) -> None:
+        """program: an array of struct sock_filter, 8 bytes each."""
+        self._fprog = _SockFprog(len=len(program) // 8, filter=program)
+        self.arguments = (
+            ctypes.c_ulong(_PR_SET_SECCOMP),
+            ctypes.c_ulong(_SECCOMP_MODE_FILTER),
+            ctypes.byref(self._fprog),
+            ctypes.c_ulong(0),
+            ctypes.c_ulong(0),
+        )
+
+
+def install_seccomp(program: SeccompFilter) -> None:
+    """Puts this process under the filter, for good."""
+    _check(_libc.prctl(*program.arguments), "prctl(PR_SET_SECCOMP)")
 
 
 class _RulesetAttr(ctypes.Structure):

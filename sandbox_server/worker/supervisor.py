@@ -21,6 +21,7 @@ from sandbox_server.worker.confine import OWN_PROCESSES
 from sandbox_server.worker.errors import Cancelled, JailError
 from sandbox_server.worker.jail_contract import Attendant, Exit, Role, StageFacts, Task
 from sandbox_server.worker.language import Language
+from sandbox_server.worker.orders import CLEAN, STOP, Ended, RoleOrder, Stage
 from sandbox_server.worker.protocol import Limits, Usage
 from sandbox_server.worker.rootfs import SCRATCH
 from sandbox_server.worker.stage import Captured, Meter, Watch
@@ -82,9 +83,9 @@ class SlotJail:
         finally:
             os.close(out_read)
             os.close(err_read)
-        cpu_time_s = max(meter.cpu_time_s(), ended["cpu_time_s"])
+        cpu_time_s = max(meter.cpu_time_s(), ended.cpu_time_s)
         self._usage = Usage(cpu_time_s, watch.wall_time_s, meter.peak_bytes(ended))
-        exits = {name: Exit(**exit_) for name, exit_ in ended["exits"].items()}
+        exits = {role.name: Exit(*end) for role, end in zip(roles, ended.exits, strict=True)}
         limit = watch.limit
         if limit is None and any(e.signal == signal.SIGXCPU for e in exits.values()):
             limit = "cpu"
@@ -184,7 +185,7 @@ class Supervisor:
             JailError: the jail is gone.
         """
         while not self._clean:
-            self._read_init(expect="clean")
+            self._read_clean()
         if self._cgroup is not None:
             self._cgroup.set_limits(limits.memory_bytes, limits.processes + OWN_PROCESSES)
         return Meter(self._init_pid, self._cgroup, self._shared_bytes)
@@ -192,34 +193,28 @@ class Supervisor:
     def begin(self, roles: Sequence[Role], output: tuple[int, int], limits: Limits) -> None:
         """Tells the jail's first process to fork `roles`."""
         fds = list(output)
-        described = []
+        ordered: list[RoleOrder] = []
         for role in roles:
-            described.append(
-                {
-                    "name": role.name,
-                    "entry": role.entry,
-                    "untrusted": role.untrusted,
-                    "fds": list(range(len(fds), len(fds) + len(role.fds))),
-                }
-            )
+            wanted = list(range(len(fds), len(fds) + len(role.fds)))
+            ordered.append((role.name, role.entry, role.untrusted, wanted))
             fds.extend(role.fds)
-        kernel_limits = {
-            "cpu_time_s": limits.cpu_time_s,
-            "memory_bytes": limits.memory_bytes,
-            "processes": limits.processes,
-            # Full temporary folders must leave room for the processes in the same memory.
-            "file_bytes": min(limits.file_bytes, limits.memory_bytes // 4),
-            "open_files": limits.open_files,
-        }
+        # Full temporary folders must leave room for the processes in the same memory.
+        file_bytes = min(limits.file_bytes, limits.memory_bytes // 4)
+        kernel_limits = (
+            limits.cpu_time_s,
+            limits.memory_bytes,
+            limits.processes,
+            file_bytes,
+            limits.open_files,
+        )
+        stage = Stage(ordered, kernel_limits, count_files=self._cgroup is None)
         self._clean = False
         try:
-            messages.send(
-                self._init, {"op": "stage", "roles": described, "limits": kernel_limits}, fds
-            )
+            messages.send_bytes(self._init, stage.to_bytes(), fds)
         except OSError as e:
             raise JailError(f"the jail's first process is gone: {e}") from e
 
-    def watch(self, watch: Watch) -> dict[str, Any]:
+    def watch(self, watch: Watch) -> Ended:
         """Waits for the end of the stage and says how it ended.
 
         Raises:
@@ -229,8 +224,8 @@ class Supervisor:
         try:
             ended = watch.run(
                 self._init.fileno(),
-                lambda: self._read_init(expect="ended"),
-                lambda: messages.send(self._init, {"op": "stop"}),
+                self._read_end,
+                lambda: messages.send_bytes(self._init, STOP, ()),
                 self._worker.fileno(),
                 self._gateway_cancels,
             )
@@ -242,16 +237,24 @@ class Supervisor:
             raise Cancelled("cancelled")
         return ended
 
-    def _read_init(self, expect: str) -> dict[str, Any]:
-        received = messages.receive(self._init)
-        if received is None:
+    def _read_init(self) -> bytes:
+        data, _ = messages.receive_bytes(self._init)
+        if not data:
             raise JailError("the jail's first process is gone")
-        message, _ = received
-        if message["op"] != expect:
-            raise JailError(f"the jail's first process said {message!r:.200}, not {expect!r}")
-        if expect == "clean":
-            self._clean = True
-        return message
+        return data
+
+    def _read_clean(self) -> None:
+        data = self._read_init()
+        if data != CLEAN:
+            raise JailError(f"the jail's first process said {data!r:.200}, not {CLEAN!r}")
+        self._clean = True
+
+    def _read_end(self) -> Ended:
+        data = self._read_init()
+        try:
+            return Ended.from_bytes(data)
+        except ValueError as e:
+            raise JailError(f"the jail's first process said {data!r:.200}: {e}") from None
 
     def _gateway_cancels(self) -> bool:
         request = protocol.read(self._requests)

@@ -12,7 +12,6 @@ import io
 import linecache
 import os
 import random
-import socket
 import sys
 import traceback
 import types
@@ -28,6 +27,7 @@ from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 #: Bits of a request's context: streams of the judge that the suite has replaced.
 CAPTURE_STDOUT, CAPTURE_STDERR = 1, 2
 
+_CHUNK_BYTES = 1 << 16
 _BUILTIN_NAMES = frozenset(vars(builtins))
 
 
@@ -47,8 +47,7 @@ def serve(
 ) -> int:
     """Loads the solution and hands over to `converse`, until the stage ends."""
     install_handlers()
-    sock = socket.socket(fileno=channel_fd)
-    channel = Channel(sock, pin_sender=False)
+    channel = Channel(channel_fd)
     # A child forked by the candidate has no part in the conversation.
     os.register_at_fork(after_in_child=channel.close)
     sys.stdin, sys.stdout, sys.stderr = standard_streams()
@@ -69,8 +68,11 @@ def serve(
 
 def read_all(fd: int) -> bytes:
     """Everything that `fd` reads as; closes it."""
-    with open(fd, "rb") as f:
-        return f.read()
+    parts = []
+    while part := os.read(fd, _CHUNK_BYTES):
+        parts.append(part)
+    os.close(fd)
+    return b"".join(parts)
 
 
 def standard_streams() -> tuple[TextIO, TextIO, TextIO]:
@@ -102,7 +104,7 @@ def load(channel: Channel, data: bytes) -> types.ModuleType | None:
 
     Returns None where it did not load.
     """
-    path = os.path.join(os.getcwd(), "solution.py")
+    path = f"{os.getcwd()}/solution.py"
     try:
         source = data.decode("utf-8")
         code = compile(source, path, "exec", dont_inherit=True)
@@ -131,7 +133,7 @@ def make_module(name: str, path: str, source: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__file__ = path
     # Split into lines when somebody asks for them.
-    linecache.cache[path] = (lambda: source,)  # type: ignore[assignment]
+    linecache.cache[path] = (lambda: source,)
     return module
 
 

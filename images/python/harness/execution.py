@@ -73,7 +73,7 @@ def _by_table(solution: bytes, table: Table, jail: Any) -> dict[str, Any] | None
     ours.setblocking(False)
     candidate_fd = candidate.detach()
     with ours:
-        asker = Asker(channel.Channel(ours, pin_sender=True), table)
+        asker = Asker(channel.PinnedChannel(ours), table)
         role = Role(
             "candidate", "calls.answerer:main", (candidate_fd, jail.hand_over(solution)), True
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import linecache
 import operator
@@ -186,7 +187,7 @@ def _line_text(filename: str, line: int) -> str:
 
 
 def _watch_contexts(case: Any, ledger: Ledger, filename: str, depth: list[int]) -> None:
-    logs = sys.modules["unittest._log"]._AssertLogsContext
+    logs = importlib.import_module("unittest._log")._AssertLogsContext
     for kind in (case._AssertRaisesContext, case._AssertWarnsContext, logs):
         real = kind.__exit__
 

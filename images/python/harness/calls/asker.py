@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ..channel import Channel, ChannelClosed, ProtocolBreach
+from ..channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from ..ledger import BoundedRepr, Ledger
 from ..outcome import at_line, failure_text, held_text, text_of
 from ..wire import ANSWER, COMPILED, LOADED, MISSING, NOT_COMPILED, NOT_FLAT, NOT_LOADED, RAISED
@@ -38,7 +38,7 @@ class _UnsuitableError(Exception):
 class Asker:
     """One conversation about one candidate."""
 
-    def __init__(self, channel: Channel, table: Table) -> None:
+    def __init__(self, channel: PinnedChannel, table: Table) -> None:
         #: What was found; None where a limit ended the stage before anything was.
         self.report: dict[str, Any] | None = None
         #: Whether the suite must run in the judge's process after all.
@@ -125,6 +125,8 @@ class Asker:
                 raise ProtocolBreach("an unknown answer")
             try:
                 results[f"@{number}"] = flat.decode(frame[1:])
+            except flat.NotFlatError:
+                raise _UnsuitableError from None
             except ValueError as e:
                 raise ProtocolBreach(str(e)) from None
         return self._weigh(check, results)
@@ -146,7 +148,7 @@ class Asker:
     def _raised(self, data: bytes) -> dict[str, Any]:
         try:
             kind, text, origin = flat.decode(data)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, flat.NotFlatError):
             raise ProtocolBreach("an exception that is none") from None
         if kind not in _PLAIN_ERRORS or type(text) is not str or type(origin) is not str:
             raise _UnsuitableError

@@ -187,9 +187,7 @@ class _Reader:
                 return node
             case ast.Tuple(items) | ast.List(items) | ast.Set(items):
                 node.elts = [self.expression(item) for item in items]
-            case ast.Dict(keys, values):
-                if None in keys:
-                    raise _NoTableError
+            case ast.Dict(keys, values) if None not in keys:
                 node.keys = [self.expression(key) for key in keys if key is not None]
                 node.values = [self.expression(value) for value in values]
             case ast.UnaryOp(_, operand):
@@ -198,20 +196,26 @@ class _Reader:
                 node.left, node.right = self.expression(left), self.expression(right)
             case ast.Subscript(value, ast.Constant() | ast.UnaryOp(ast.USub(), ast.Constant())):
                 node.value = self.expression(value)
+            case ast.Call():
+                return self._call(node)
+            case _:
+                return self._logic(node)
+        return node
+
+    def _logic(self, node: ast.expr) -> ast.expr:
+        match node:
             case ast.Compare(left, _, others):
                 self._compare(node, left, others)
             case ast.BoolOp(_, values):
                 self._bool(node, values)
-            case ast.Call():
-                return self._call(node)
             case _:
                 raise _NoTableError
         return node
 
     def _compare(self, node: ast.Compare, left: ast.expr, others: list[ast.expr]) -> None:
-        if any(isinstance(operator, ast.Is | ast.IsNot) for operator in node.ops):
-            if len(others) > 1 or not _is_single(node):
-                raise _NoTableError
+        by_identity = any(isinstance(operator, ast.Is | ast.IsNot) for operator in node.ops)
+        if by_identity and (len(others) > 1 or not _is_single(node)):
+            raise _NoTableError
         node.left = self.expression(left)
         node.comparators = [self.expression(others[0]), *map(self._without_calls, others[1:])]
 
