@@ -7,6 +7,7 @@ when something has come.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..ledger import BoundedRepr, Ledger
 from ..outcome import at_line, failure_text, held_text, text_of
 from ..wire import ANSWER, COMPILED, LOADED, MISSING, NOT_COMPILED, NOT_FLAT, NOT_LOADED, RAISED
 from . import flat
-from .table import PURE, Check, Table
+from .table import MAX_REQUEST_BYTES, PURE, Check, Table
 
 _MAX_FRAME_BYTES = flat.MAX_BYTES + 1
 #: How long a candidate that has closed its channel may take to end, in seconds.
@@ -50,6 +51,8 @@ class Asker:
         self._table = table
         self._ledger = Ledger(table, BoundedRepr(repr).bounded)
         self._line = 0
+        self._requests: deque[bytes] = deque()
+        self._unanswered_bytes = 0
         self._talk = self._conversation()
         next(self._talk)
 
@@ -102,18 +105,35 @@ class Asker:
         self.phase = "TEST"
         if self._table.pure & set(_text(frame[1:]).split()):
             raise _UnsuitableError  # which of the two a name means is for the judge to find out
+        self._requests = deque(
+            request for check in self._table.checks for _, request in check.calls
+        )
+        self._ask()
         for check in self._table.checks:
             ended = yield from self._check(check)
             if ended is not None:
                 return ended
         return self._ended("PASSED", held_text(self._ledger))
 
+    def _ask(self) -> None:
+        """Sends requests ahead, as many as wait in the socket without filling it.
+
+        Each answer is still taken in its turn: what follows a failure is not looked at.
+        """
+        while self._requests and (
+            self._unanswered_bytes + len(self._requests[0]) <= MAX_REQUEST_BYTES
+        ):
+            request = self._requests.popleft()
+            self._unanswered_bytes += len(request)
+            self._channel.send(request)
+
     def _check(self, check: Check) -> Generator[None, bytes, dict[str, Any] | None]:
         self._line = check.line
         results: dict[str, Any] = {"__builtins__": PURE}
         for number, (function, request) in enumerate(check.calls):
-            self._channel.send(request)
             frame = yield
+            self._unanswered_bytes -= len(request)
+            self._ask()
             if frame[:1] == MISSING:
                 message = f"NameError: name '{function}' is not defined"
                 return self._ended("RUNTIME_ERROR", message + at_line(check.line, None))

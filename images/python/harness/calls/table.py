@@ -19,6 +19,8 @@ from ..suite import FILENAME, OPERATORS, Place, segment
 
 #: Longer suites are not looked at, in bytes.
 MAX_TEXT_BYTES = 64 << 10
+#: What may wait in a socket that nobody reads, in bytes; the kernel holds several times that.
+MAX_REQUEST_BYTES = 32 << 10
 #: Functions without side effects whose work is bounded by the size of what they are given.
 PURE: dict[str, Any] = {
     name: getattr(builtins, name)
@@ -243,7 +245,10 @@ class _Reader:
             if keyword.arg is None:
                 raise _NoTableError
             named[keyword.arg] = ast.literal_eval(keyword.value)
-        self.calls.append((name, marshal.dumps((name, arguments, named))))
+        request = marshal.dumps((name, arguments, named))
+        if len(request) > MAX_REQUEST_BYTES:
+            raise _NoTableError
+        self.calls.append((name, request))
         return ast.copy_location(ast.Name(_RESULT.format(len(self.calls) - 1), ast.Load()), node)
 
     def _pure_call(self, node: ast.Call, name: str) -> ast.expr:
