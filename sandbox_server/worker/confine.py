@@ -55,6 +55,8 @@ class RoleLimits:
     processes: int
     file_bytes: int
     open_files: int
+    #: Address space of each process; None: what `memory_bytes` and the fork give it.
+    address_space_bytes: int | None = None
 
 
 def arrange_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> list[int]:
@@ -71,10 +73,13 @@ def arrange_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> list
 def limit_resources(limits: RoleLimits, base_address_space_bytes: int) -> None:
     """Sets every rlimit; none can be raised again."""
     cpu_s = int(limits.cpu_time_s) + 2
-    address_space = base_address_space_bytes + 2 * limits.memory_bytes + _RESERVED_BYTES
+    data_bytes = 2 * limits.memory_bytes + _RESERVED_BYTES
+    address_space = limits.address_space_bytes or base_address_space_bytes + data_bytes
     bounds = {
         resource.RLIMIT_CPU: (cpu_s, cpu_s + 1),
         resource.RLIMIT_AS: address_space,
+        # Private memory that can be written to: what a program reserves only, it does not count.
+        resource.RLIMIT_DATA: base_address_space_bytes + data_bytes,
         resource.RLIMIT_NPROC: limits.processes + OWN_PROCESSES,
         resource.RLIMIT_FSIZE: limits.file_bytes,
         resource.RLIMIT_NOFILE: limits.open_files,

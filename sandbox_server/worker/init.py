@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from sandbox_server.worker import confine, linux, messages, rootfs
+from sandbox_server.worker import confine, linux, messages, program, rootfs
 
 _EXIT_OF_A_FAILED_ROLE = 70
 _EXIT_OF_A_FAILED_CONFINEMENT = 71
@@ -103,18 +103,21 @@ class Init:
         status = _EXIT_OF_A_FAILED_CONFINEMENT
         try:
             stdout, stderr = fds[0], fds[1]
-            program = self._confinement
-            landlock = [] if program.landlock_fd is None else [program.landlock_fd]
+            confinement = self._confinement
+            landlock = [] if confinement.landlock_fd is None else [confinement.landlock_fd]
             wanted = [*(fds[i] for i in role["fds"]), *landlock]
             kept = confine.arrange_descriptors(stdout, stderr, wanted)
             if landlock:
-                program = replace(program, landlock_fd=kept.pop())
+                confinement = replace(confinement, landlock_fd=kept.pop())
             os.chdir(rootfs.SCRATCH)
-            confine.confine(program, limits, role["untrusted"])
+            confine.confine(confinement, limits, role["untrusted"])
             status = _EXIT_OF_A_FAILED_ROLE
-            module, function = role["entry"].split(":")
-            entry = getattr(importlib.import_module(f"harness.{module}"), function)
-            status = entry(*kept)
+            if role.get("program"):
+                status = program.run(role["program"], kept)
+            else:
+                module, function = role["entry"].split(":")
+                entry = getattr(importlib.import_module(f"harness.{module}"), function)
+                status = entry(*kept)
         except BaseException:  # noqa: BLE001 - the last frame of a process; it reports and ends
             with contextlib.suppress(BaseException):
                 traceback.print_exc()

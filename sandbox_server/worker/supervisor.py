@@ -11,19 +11,63 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict
-from types import ModuleType
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sandbox_server.worker import accounting, messages, protocol
 from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.confine import OWN_PROCESSES
 from sandbox_server.worker.errors import Cancelled, JailError
-from sandbox_server.worker.jail_contract import Exit, Role, StageFacts, Task
+from sandbox_server.worker.jail_contract import Exit, Harness, Program, Role, StageFacts, Task
 from sandbox_server.worker.language import Language
 from sandbox_server.worker.protocol import Limits, Usage
 from sandbox_server.worker.rootfs import SCRATCH
 from sandbox_server.worker.stage import Captured, Meter, Watch
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Roles as the jail's first process is told of them, and the descriptors that they get."""
+
+    roles: list[dict[str, Any]]
+    #: In the order in which the roles have them.
+    fds: list[int]
+    #: Whether the roles share memory with the process that they are forked from.
+    forked: bool
+
+
+def _described(roles: Sequence[Role]) -> _Stage:
+    fds: list[int] = []
+    described = []
+    for role in roles:
+        described.append(
+            {
+                "name": role.name,
+                "entry": role.entry,
+                "untrusted": role.untrusted,
+                "fds": list(range(len(fds), len(fds) + len(role.fds))),
+            }
+        )
+        fds.extend(role.fds)
+    return _Stage(described, fds, forked=True)
+
+
+def _described_program(program: Program, collected: int, limits: Limits) -> _Stage:
+    fds = [*program.fds, *program.archives, collected]
+    role = {
+        "name": "program",
+        "untrusted": True,
+        "fds": list(range(len(fds))),
+        "program": {
+            "argv": list(program.argv),
+            "environment": dict(program.environment),
+            "fds": len(program.fds),
+            "archives": len(program.archives),
+            "collect": list(program.collect),
+            "collect_bytes": limits.file_bytes,
+        },
+    }
+    return _Stage([role], fds, forked=False)
 
 
 class SlotJail:
@@ -65,18 +109,39 @@ class SlotJail:
         close_after_fork: Sequence[int] = (),
     ) -> StageFacts:
         """See `jail_contract.Jail`."""
+        return self._run(_described(roles), self._limits, report_fd, close_after_fork)
+
+    def run_program(
+        self, program: Program, limits: Limits, report_fd: int | None = None
+    ) -> tuple[StageFacts, int]:
+        """See `jail_contract.Jail`."""
+        collected = self.hand_over(b"")
+        stage = _described_program(program, collected, limits)
+        return self._run(stage, limits, report_fd, program.fds), collected
+
+    def output(self) -> tuple[bytes, bytes]:
+        """See `jail_contract.Jail`."""
+        return bytes(self.stdout.kept), bytes(self.stderr.kept)
+
+    def _run(
+        self,
+        stage: _Stage,
+        limits: Limits,
+        report_fd: int | None,
+        close_after_fork: Sequence[int],
+    ) -> StageFacts:
         self.stdout, self.stderr = Captured(), Captured()
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         try:
-            meter = self._slot.ready(self._limits)
+            meter = self._slot.ready(limits, stage.forked)
             try:
-                self._slot.begin(roles, (out_write, err_write), self._limits)
+                self._slot.begin(stage, (out_write, err_write), limits)
             finally:
                 for fd in (out_write, err_write, *close_after_fork):
                     os.close(fd)
             streams = {out_read: self.stdout, err_read: self.stderr}
-            watch = Watch(self._limits, meter, streams, report_fd)
+            watch = Watch(limits, meter, streams, report_fd)
             ended = self._slot.watch(watch)
         finally:
             os.close(out_read)
@@ -119,7 +184,7 @@ class Supervisor:
         *,
         cgroup: SlotCgroup | None,
         language: Language,
-        harness: ModuleType,
+        harness: Harness,
     ) -> None:
         self._worker = worker
         self._requests = _Unbuffered(worker)
@@ -176,8 +241,10 @@ class Supervisor:
         }
         return {"op": "result", "result": result}
 
-    def ready(self, limits: Limits) -> Meter:
+    def ready(self, limits: Limits, forked: bool) -> Meter:
         """Waits until the jail is wiped, sets the limits of the next stage and starts its meter.
+
+        forked: whether its processes share memory with the one that they are forked from.
 
         Raises:
             JailError: the jail is gone.
@@ -186,22 +253,15 @@ class Supervisor:
             self._read_init(expect="clean")
         if self._cgroup is not None:
             self._cgroup.set_limits(limits.memory_bytes, limits.processes + OWN_PROCESSES)
-        return Meter(self._init_pid, self._cgroup, self._shared_bytes)
+        return Meter(self._init_pid, self._cgroup, self._shared_bytes if forked else 0)
 
-    def begin(self, roles: Sequence[Role], output: tuple[int, int], limits: Limits) -> None:
-        """Tells the jail's first process to fork `roles`."""
-        fds = list(output)
-        described = []
-        for role in roles:
-            described.append(
-                {
-                    "name": role.name,
-                    "entry": role.entry,
-                    "untrusted": role.untrusted,
-                    "fds": list(range(len(fds), len(fds) + len(role.fds))),
-                }
-            )
-            fds.extend(role.fds)
+    def begin(self, stage: _Stage, output: tuple[int, int], limits: Limits) -> None:
+        """Tells the jail's first process to fork the roles of `stage`."""
+        roles = [
+            {**role, "fds": [len(output) + number for number in role["fds"]]}
+            for role in stage.roles
+        ]
+        programs = self._language.programs
         kernel_limits = {
             "cpu_time_s": limits.cpu_time_s,
             "memory_bytes": limits.memory_bytes,
@@ -209,11 +269,14 @@ class Supervisor:
             # Full temporary folders must leave room for the processes in the same memory.
             "file_bytes": min(limits.file_bytes, limits.memory_bytes // 4),
             "open_files": limits.open_files,
+            "address_space_bytes": None if programs is None else programs.address_space_bytes,
         }
         self._clean = False
         try:
             messages.send(
-                self._init, {"op": "stage", "roles": described, "limits": kernel_limits}, fds
+                self._init,
+                {"op": "stage", "roles": roles, "limits": kernel_limits},
+                [*output, *stage.fds],
             )
         except OSError as e:
             raise JailError(f"the jail's first process is gone: {e}") from e
