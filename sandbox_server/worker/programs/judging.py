@@ -31,6 +31,8 @@ from sandbox_server.worker.programs.hooks import Hooks, Sources
 from sandbox_server.worker.programs.report import read_report
 from sandbox_server.worker.toolchain import RUNTIME, Command, fill
 
+#: What a harness has a compiler call the text that it puts around a suite.
+SEAM = "seam"
 _TOKEN_BYTES = 16
 _DIAGNOSTICS = 100
 _DIAGNOSTIC_TEXT = 1024
@@ -90,6 +92,8 @@ class ProgramHarness:
         found, text = self._errors(jail)
         if any(self._is_suite(d) for d in found) and all(self._is_suite(d) for d in found):
             return self._suite_not_compiled(task, found, jail)
+        if not found and self._hooks.broken_suite([text]):
+            return verdict("TEST_ERROR", "COMPILE", f"the suite does not link: {_shown([], text)}")
         return verdict("COMPILE_ERROR", "COMPILE", _shown(found, text))
 
     def _suite_not_compiled(
@@ -113,7 +117,7 @@ class ProgramHarness:
         return read_diagnostics(text, self._programs.diagnostic), text
 
     def _is_suite(self, diagnostic: Diagnostic) -> bool:
-        return os.path.basename(diagnostic.file) == self._programs.suite_file
+        return os.path.basename(diagnostic.file) in (self._programs.suite_file, SEAM)
 
     def _run(self, task: Task, sources: Sources, jail: Jail, archive: int) -> dict[str, Any]:
         token = secrets.token_hex(_TOKEN_BYTES)
