@@ -218,11 +218,11 @@ def serve(
     chosen = choose_languages(languages, may_lack=may_lack)
     starter = _launcher(launcher, slots, require_isolation, image_prefix, runtime)
 
-    def ready(addresses: list[str]) -> None:
+    def ready(addresses: list[str], served: list[str]) -> None:
         if as_json:
-            click.echo(json.dumps({"listening": addresses, "languages": list(languages)}))
+            click.echo(json.dumps({"listening": addresses, "languages": served}))
         else:
-            click.echo(f"plum-sandbox serves {', '.join(languages)} on {', '.join(addresses)}")
+            click.echo(f"plum-sandbox serves {', '.join(served)} on {', '.join(addresses)}")
 
     asyncio.run(
         serve_until_stopped(

@@ -85,6 +85,11 @@ class Server:
         self._health_tasks: set[asyncio.Task[None]] = set()
         self._grpc: grpc.aio.Server | None = None
 
+    @property
+    def languages(self) -> list[str]:
+        """Those that are served: once it has started, those whose worker came up."""
+        return [supervisor.language.name for supervisor in self._supervisors]
+
     async def start(self) -> list[str]:
         """Starts the workers, then listens. Returns the addresses, ports filled in.
 

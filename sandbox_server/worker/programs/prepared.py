@@ -47,12 +47,6 @@ def find_or_prepare(language: Language, hooks: Hooks) -> str:
     return str(target)
 
 
-def prepare_image(language: Language, hooks: Hooks) -> None:
-    """Makes it within the language's folder: for the build of an image."""
-    if hooks.prepare is not None:
-        _prepare(language, hooks, language.folder / _IN_IMAGE)
-
-
 def _prepare(language: Language, hooks: Hooks, target: Path) -> None:
     """In a folder beside `target`, renamed when it is complete: two workers may do it at once."""
     assert language.programs is not None
