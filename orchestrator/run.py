@@ -54,7 +54,12 @@ class Run:
         if not self._clients:
             settings = self.recipe.sandbox
             address = self._resources.enter_context(
-                open_sandbox(settings.address, settings.launcher, slots=settings.slots)
+                open_sandbox(
+                    settings.address,
+                    settings.launcher,
+                    slots=settings.slots,
+                    languages=[self.recipe.run.language],
+                )
             )
             self._clients.append(self._resources.enter_context(SandboxClient([address])))
         return self._clients[0]

@@ -18,7 +18,7 @@ import click
 from sandbox_server.docker_launcher import DockerLauncher
 from sandbox_server.errors import GatewayError
 from sandbox_server.evidence import Ready
-from sandbox_server.languages import choose_languages, known_languages
+from sandbox_server.languages import ALL, choose_languages, known_languages
 from sandbox_server.launcher import Launcher
 from sandbox_server.process_launcher import ProcessLauncher
 from sandbox_server.server import Server, Settings, Tls
@@ -75,9 +75,9 @@ def _launcher_options(command: F) -> F:
 _languages_option = click.option(
     "--languages",
     type=_Names(),
-    default="python",
+    default=ALL,
     show_default=True,
-    help="Languages to serve, with commas between them.",
+    help="Languages to serve, with commas between them; all: each whose toolchain is found.",
 )
 _slots_option = click.option(
     "--slots",
@@ -124,6 +124,11 @@ def plum_sandbox() -> None:
 )
 @_launcher_options
 @_languages_option
+@click.option(
+    "--may-lack",
+    is_flag=True,
+    help="Leave out languages that cannot be served here, and say so. Always so for all.",
+)
 @_slots_option
 @click.option(
     "--queue",
@@ -176,6 +181,7 @@ def serve(
     image_prefix: str,
     runtime: str | None,
     languages: tuple[str, ...],
+    may_lack: bool,
     slots: int,
     queue: int,
     require_isolation: str | None,
@@ -207,15 +213,16 @@ def serve(
         tls=_tls(tls_cert, tls_key, tls_client_ca),
         auth_token_file=auth_token_file,
         metrics_port=metrics_port,
+        may_lack=may_lack or languages == (ALL,),
     )
-    chosen = choose_languages(languages)
+    chosen = choose_languages(languages, may_lack=may_lack)
     starter = _launcher(launcher, slots, require_isolation, image_prefix, runtime)
 
-    def ready(addresses: list[str]) -> None:
+    def ready(addresses: list[str], served: list[str]) -> None:
         if as_json:
-            click.echo(json.dumps({"listening": addresses, "languages": list(languages)}))
+            click.echo(json.dumps({"listening": addresses, "languages": served}))
         else:
-            click.echo(f"plum-sandbox serves {', '.join(languages)} on {', '.join(addresses)}")
+            click.echo(f"plum-sandbox serves {', '.join(served)} on {', '.join(addresses)}")
 
     asyncio.run(
         serve_until_stopped(

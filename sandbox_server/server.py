@@ -45,6 +45,7 @@ class Settings:
     slots: executions at one time, over all languages.
     queue: requests that may wait for a slot.
     max_connection_age_s: after which a connection is asked to reconnect; None: never.
+    may_lack: serve without the languages that cannot be served here, if any is left.
     """
 
     listen: Sequence[str]
@@ -54,6 +55,7 @@ class Settings:
     tls: Tls | None = None
     auth_token_file: Path | None = None
     metrics_port: int | None = None
+    may_lack: bool = False
 
 
 class Server:
@@ -83,18 +85,22 @@ class Server:
         self._health_tasks: set[asyncio.Task[None]] = set()
         self._grpc: grpc.aio.Server | None = None
 
+    @property
+    def languages(self) -> list[str]:
+        """Those that are served: once it has started, those whose worker came up."""
+        return [supervisor.language.name for supervisor in self._supervisors]
+
     async def start(self) -> list[str]:
         """Starts the workers, then listens. Returns the addresses, ports filled in.
 
         Raises:
-            StartupError: a worker refused or did not come up, or an address or file is no good.
+            StartupError: a worker refused or did not come up and may not be lacking, or an address or file is no good.
                 Nothing is left running then.
         """
         try:
             server = self._grpc = self._build_grpc()
             addresses = [self._bind(server, address) for address in self._settings.listen]
-            for supervisor in self._supervisors:
-                await supervisor.start()
+            await self._start_workers()
             if self._settings.metrics_port is not None:
                 self._serve_metrics(self._settings.metrics_port)
             await server.start()
@@ -117,6 +123,25 @@ class Server:
             await self._grpc.stop(min(grace_s, _FLUSH_S))
             await stopping
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
+
+    async def _start_workers(self) -> None:
+        outcomes = await asyncio.gather(
+            *(supervisor.start() for supervisor in self._supervisors), return_exceptions=True
+        )
+        lacking = {
+            supervisor: outcome
+            for supervisor, outcome in zip(self._supervisors, outcomes, strict=True)
+            if isinstance(outcome, BaseException)
+        }
+        for supervisor, outcome in lacking.items():
+            if not self._settings.may_lack or not isinstance(outcome, StartupError):
+                raise outcome
+            _log.warning("not served: %s", outcome)
+            self._supervisors.remove(supervisor)
+            self._dispatcher.withdraw(supervisor.language.name)
+        if not self._supervisors:
+            reasons = "; ".join(str(outcome) for outcome in lacking.values())
+            raise StartupError(f"no language can be served: {reasons}")
 
     def _build_grpc(self) -> grpc.aio.Server:
         options: list[tuple[str, int]] = [

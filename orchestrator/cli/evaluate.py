@@ -86,7 +86,8 @@ def evaluate(
         raise click.UsageError("give --model and --benchmark, or --run-dir")
     problems = read_benchmark(benchmark, shape, limit)
     render, sampler = policy.renderer(), policy.sampler()
-    with sandbox.open() as client:
+    languages = sorted({judged.problem.language for judged in problems})
+    with sandbox.open(languages) as client:
         evaluation = measure(problems, sampler, client, settings, render)
     if output is not None:
         output.write_text(json.dumps(evaluation.to_json()) + "\n", encoding="utf-8")

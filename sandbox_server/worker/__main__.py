@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import os
 import signal
 import socket
@@ -12,13 +11,18 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import cast
 
 from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, zygote
 from sandbox_server.worker.build import JailSettings
 from sandbox_server.worker.confine import Confinement
 from sandbox_server.worker.errors import RefusedError
+from sandbox_server.worker.harness import load_harness
+from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language, load_language
+from sandbox_server.worker.programs.hooks import Hooks
+from sandbox_server.worker.programs.judging import ProgramHarness
+from sandbox_server.worker.programs.prepared import find_or_prepare
 from sandbox_server.worker.seccomp import compile_filter
 
 _EXIT_REFUSED = 1
@@ -96,7 +100,8 @@ def _settings(language: Language) -> zygote.Settings:
     missing: dict[str, str] = {}
     seccomp_filter = None
     try:
-        seccomp_filter = linux.SeccompFilter(compile_filter())
+        groups = ("exec",) if language.programs else ()
+        seccomp_filter = linux.SeccompFilter(compile_filter(groups))
     except RefusedError as e:
         missing["seccomp"] = f"{e}; install pyseccomp (PyPI) or python3-seccomp, and libseccomp2"
     try:
@@ -114,10 +119,12 @@ def _settings(language: Language) -> zygote.Settings:
     except cgroups.CgroupUnavailable as e:
         hierarchy = e
     confinement = Confinement(seccomp_filter, None, separate_users, base_address_space_bytes=0)
+    harness = _load_harness(language)
+    folders = harness.folders if isinstance(harness, ProgramHarness) else ()
     return zygote.Settings(
         language=language,
-        harness=_load_harness(language),
-        jail=JailSettings(confinement, missing, language.default_limits.file_bytes),
+        harness=harness,
+        jail=JailSettings(confinement, missing, language.default_limits.file_bytes, tuple(folders)),
         hierarchy=hierarchy,
         worker_pid=os.getpid(),
     )
@@ -132,14 +139,15 @@ def _may_map_users() -> bool:
     return False
 
 
-def _load_harness(language: Language) -> ModuleType:
-    sys.path.insert(0, str(language.folder))
-    try:
-        return importlib.import_module(language.harness)
-    except ImportError as e:
-        raise RefusedError(f"harness of {language.name}: {e}") from e
-    finally:
-        sys.path.remove(str(language.folder))
+def _load_harness(language: Language) -> Harness:
+    """What judges; what it needs of the toolchain is made here, before anything is forked."""
+    if language.programs is not None:
+        hooks = Hooks(language)
+        return ProgramHarness(language, hooks, find_or_prepare(language, hooks))
+    harness = load_harness(language)
+    if harness is None:
+        raise RefusedError(f"{language.folder} has neither [run] in language.toml nor a harness")
+    return cast(Harness, harness)
 
 
 def _fork_zygote(settings: zygote.Settings, gateway: socket.socket) -> socket.socket:

@@ -43,11 +43,13 @@ class JailSettings:
     #: Why a layer of `confinement` is not in force, by layer name.
     missing: dict[str, str]
     file_bytes: int
+    #: Shown to programs, read-only, beside what every jail has.
+    folders: tuple[str, ...] = ()
 
 
 def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> None:
     """In the builder: makes the jail and forks its first process, which serves `control`."""
-    folders = rootfs.toolchain_folders()
+    folders = rootfs.toolchain_folders(settings.folders)
     base = virtual_memory_bytes(os.getpid())
     confinement = replace(settings.confinement, base_address_space_bytes=base)
     gate_read, gate_write = os.pipe()

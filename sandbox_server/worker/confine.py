@@ -34,9 +34,10 @@ FIXED_LIMITS = (
     (resource.RLIMIT_SIGPENDING, 1024),
 )
 _set_limit = resource.setrlimit
-_CPU, _ADDRESS_SPACE, _PROCESSES, _FILE_SIZE, _OPEN_FILES = (
+_CPU, _ADDRESS_SPACE, _DATA, _PROCESSES, _FILE_SIZE, _OPEN_FILES = (
     resource.RLIMIT_CPU,
     resource.RLIMIT_AS,
+    resource.RLIMIT_DATA,
     resource.RLIMIT_NPROC,
     resource.RLIMIT_FSIZE,
     resource.RLIMIT_NOFILE,
@@ -68,6 +69,8 @@ class RoleLimits(NamedTuple):
     processes: int
     file_bytes: int
     open_files: int
+    #: Address space of each process; None: what `memory_bytes` and the fork give it.
+    address_space_bytes: int | None = None
 
 
 def keep_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> None:
@@ -89,10 +92,14 @@ def keep_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> None:
 def limit_resources(limits: RoleLimits, base_address_space_bytes: int) -> None:
     """Sets the rlimits that depend on the execution; none can be raised again."""
     cpu_s = int(limits.cpu_time_s) + 2
-    address_space = base_address_space_bytes + 2 * limits.memory_bytes + _RESERVED_BYTES
+    data_bytes = base_address_space_bytes + 2 * limits.memory_bytes + _RESERVED_BYTES
+    address_space = limits.address_space_bytes or data_bytes
     processes = limits.processes + OWN_PROCESSES
     _set_limit(_CPU, (cpu_s, cpu_s + 1))
     _set_limit(_ADDRESS_SPACE, (address_space, address_space))
+    if limits.address_space_bytes is not None:
+        # Private memory that can be written to: what a program reserves only, it does not count.
+        _set_limit(_DATA, (data_bytes, data_bytes))
     _set_limit(_PROCESSES, (processes, processes))
     _set_limit(_FILE_SIZE, (limits.file_bytes, limits.file_bytes))
     _set_limit(_OPEN_FILES, (limits.open_files, limits.open_files))

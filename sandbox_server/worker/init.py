@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from sandbox_server.worker import confine, linux, messages, orders, rootfs
+from sandbox_server.worker import confine, linux, messages, orders, program, rootfs
 
 _EXIT_OF_A_FAILED_ROLE = 70
 _EXIT_OF_A_FAILED_CONFINEMENT = 71
@@ -94,7 +94,7 @@ class Init:
     ) -> NoReturn:
         status = _EXIT_OF_A_FAILED_CONFINEMENT
         try:
-            _, entry, untrusted, wanted = role
+            _, entry, untrusted, wanted, order = role
             kept = [fds[i] for i in wanted]
             landlock_fd = self._confinement.landlock_fd
             confine.keep_descriptors(
@@ -103,7 +103,7 @@ class Init:
             os.chdir(rootfs.SCRATCH)
             confine.confine(self._confinement, limits, untrusted)
             status = _EXIT_OF_A_FAILED_ROLE
-            status = _entry(entry)(*kept)
+            status = program.run(order, kept) if order else _entry(entry)(*kept)
         except BaseException:  # noqa: BLE001 - the last frame of a process; it reports and ends
             with contextlib.suppress(BaseException):
                 traceback.print_exc()

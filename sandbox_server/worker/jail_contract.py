@@ -19,9 +19,9 @@ these types by shape. It offers three functions:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from sandbox_server.worker.protocol import Limits, Usage
 
@@ -51,6 +51,23 @@ class Role(Protocol):
     #: True for a process that runs the candidate's code. It gets the
     #: candidate's user where the platform has a second one to give.
     untrusted: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of the toolchain as the one role of a stage; for languages with `[run]`."""
+
+    #: Path of the program inside the jail, and its arguments. It starts in the scratch folder.
+    argv: Sequence[str]
+    #: Descriptors of the supervisor that it gets, numbered from 3 on.
+    fds: Sequence[int] = ()
+    #: Descriptors with an archive each (`files.pack`, or what an earlier stage collected),
+    #: unpacked into the scratch folder before it starts. It does not get these.
+    archives: Sequence[int] = ()
+    #: Paths in the scratch folder that are collected where it exits with 0.
+    collect: Sequence[str] = ()
+    #: Set beside what every process of a jail has.
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,6 +134,25 @@ class Jail(Protocol):
             JailError: the sandbox failed; says nothing about the candidate.
         """
 
+    def run_program(
+        self, program: Program, limits: Limits, report_fd: int | None = None
+    ) -> tuple[StageFacts, int]:
+        """Runs `program` as the candidate's user in a stage of its own, under `limits`.
+
+        As `run_stage`, but for the exit, which is called "program", and for what
+        the kernel bounds in each process: not its address space, of which
+        runtimes reserve far more than they use.
+
+        Returns: the facts, and a descriptor with the archive of what was collected (empty
+        where it failed), which is closed when the execution ends.
+
+        Raises:
+            JailError: the sandbox failed; says nothing about the candidate.
+        """
+
+    def output(self) -> tuple[bytes, bytes]:
+        """What is kept of the standard output and error of the last stage."""
+
     def hand_over(self, data: bytes) -> int:
         """A descriptor that reads as `data` from its start, to put among a role's `fds`.
 
@@ -125,3 +161,16 @@ class Jail(Protocol):
 
     def usage(self) -> Usage:
         """What the stages run so far have used."""
+
+
+class Harness(Protocol):
+    """A harness, as the head of this module describes it."""
+
+    def warm(self) -> None:
+        """Loads what every execution would otherwise load again."""
+
+    def execute(self, task: Task, jail: Jail) -> dict[str, Any]:
+        """Judges one candidate."""
+
+    def check(self, candidates: Sequence[dict[str, Any]], jail: Jail) -> list[dict[str, Any]]:
+        """The static check."""

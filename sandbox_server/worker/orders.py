@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import marshal
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-#: name, "module:function", whether it runs the candidate's code, which descriptors it gets.
-RoleOrder = tuple[str, str, bool, list[int]]
+#: name, "module:function", whether it runs the candidate's code, which descriptors it gets, and
+#: the program that it runs instead of the function (see `program.run`).
+RoleOrder = tuple[str, str, bool, list[int], dict[str, Any] | None]
+#: The first two descriptors that come with a stage are its standard output and error.
+FIRST_FD_OF_A_ROLE = 2
 
 #: Order to end a stage. It may arrive when the stage has ended by itself.
 STOP = marshal.dumps(("stop",))
@@ -25,11 +28,11 @@ _NONE = -1
 
 
 class Stage(NamedTuple):
-    """Order to begin a stage. The first two descriptors that come with it are its output."""
+    """Order to begin a stage."""
 
     roles: list[RoleOrder]
     #: As `confine.RoleLimits`.
-    limits: tuple[float, int, int, int, int]
+    limits: tuple[float, int, int, int, int, int | None]
     #: Whether somebody wants to know how much the private folders hold at the end.
     count_files: bool
 

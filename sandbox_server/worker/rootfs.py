@@ -31,9 +31,9 @@ _KEPT = "/.toolchain"
 _STAGING = ("/tmp", "/mnt", "/run")
 
 
-def toolchain_folders() -> list[str]:
-    """The folders that a Python of this installation needs, without double entries."""
-    wanted = [*_SYSTEM_FOLDERS, "/lib", "/lib64"]
+def toolchain_folders(others: Sequence[str] = ()) -> list[str]:
+    """What a Python of this installation needs, and `others`, without double entries."""
+    wanted = [*_SYSTEM_FOLDERS, "/lib", "/lib64", *others]
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         # Below /usr only the libraries are needed; any other prefix is the interpreter's own.
         if prefix != "/usr":

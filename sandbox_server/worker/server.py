@@ -67,7 +67,7 @@ class Server:
             {
                 "op": "ready",
                 "language": self._language.name,
-                "version": sys.version.split()[0],
+                "version": self._language.version,
                 "slots": self._count,
                 "default_limits": asdict(self._language.default_limits),
                 "isolation": [layer.to_message() for layer in slots[0].layers],

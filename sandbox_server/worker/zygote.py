@@ -20,13 +20,13 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import NoReturn
 
 from sandbox_server.worker import cgroups, linux, messages, protocol
 from sandbox_server.worker.build import JailSettings, build_jail, jail_came_up
 from sandbox_server.worker.errors import JailError
 from sandbox_server.worker.isolation import Layer
+from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language
 from sandbox_server.worker.supervisor import Supervisor
 
@@ -36,7 +36,7 @@ class Settings:
     """What every slot of this worker has in common."""
 
     language: Language
-    harness: ModuleType
+    harness: Harness
     jail: JailSettings
     hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable
     worker_pid: int
