@@ -40,8 +40,21 @@ _WORKER_CALLS = (
     *("personality", "execveat"),
 )
 _SOCKET_FOLDER = "/run/plum"
+#: Besides the worker's own: what a jail writes to and reads from where the runtime lets nobody
+#: mount, so that the image's /usr must serve as its root (worker/rootfs.py).
+_TMPFS = {
+    "/tmp": "size=1m,mode=1777,nosuid,nodev,noexec",
+    "/usr/tmp": "size=64m,mode=1777,nosuid,nodev",
+    "/usr/dev/shm": "size=64m,mode=1777,nosuid,nodev,noexec",
+}
+_DEVICES = {
+    f"/dev/{name}": {"bind": f"/usr/dev/{name}", "mode": "rw"}
+    for name in ("null", "zero", "full", "random", "urandom")
+}
 _CONTAINER_USER = "65532:65532"
 _SLOT_PROCESSES = 96
+#: Of a runtime that brings a kernel of its own: its threads, and a stub for each process.
+_RUNTIME_PROCESSES = 1024
 _OWN_MEMORY_BYTES = 512 << 20
 _SLOT_MEMORY_BYTES = 1 << 30
 _CONNECT_TIMEOUT_S = 60.0
@@ -131,12 +144,13 @@ class DockerLauncher:
                 user=_CONTAINER_USER,
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges", "seccomp=" + json.dumps(seccomp_profile())],
-                pids_limit=self._slots * _SLOT_PROCESSES + 32,
+                pids_limit=self._slots * _SLOT_PROCESSES
+                + (32 if self._runtime is None else _RUNTIME_PROCESSES),
                 mem_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
                 memswap_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
                 nano_cpus=self._slots * 1_000_000_000,
-                volumes={str(folder): {"bind": _SOCKET_FOLDER, "mode": "ro"}},
-                tmpfs={"/tmp": "size=1m,mode=1777,nosuid,nodev,noexec"},
+                volumes={str(folder): {"bind": _SOCKET_FOLDER, "mode": "ro"}} | _DEVICES,
+                tmpfs=_TMPFS,
                 runtime=self._runtime,
                 log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"}),
             )

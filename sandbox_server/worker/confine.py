@@ -7,6 +7,7 @@ Each Python object that is touched here for the first time costs a page, so litt
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -81,11 +82,17 @@ def limit_resources(limits: RoleLimits, base_address_space_bytes: int) -> None:
         resource.RLIMIT_STACK: _STACK_BYTES,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-        resource.RLIMIT_SIGPENDING: 1024,
     }
     for name, bound in bounds.items():
         resource.setrlimit(name, bound if isinstance(bound, tuple) else (bound, bound))
+
+
+def limit_kernel_objects() -> None:
+    """Sets what is the same for every process of a jail and belongs to its user: once is enough."""
+    for name, bound in ((resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_SIGPENDING, 1024)):
+        # A kernel that has no such objects to count (gVisor) refuses.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(name, (bound, bound))
 
 
 def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool) -> None:

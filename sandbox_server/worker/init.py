@@ -11,6 +11,7 @@ Nothing of one execution is in its memory when the next one is forked from it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
@@ -28,6 +29,8 @@ from sandbox_server.worker import confine, linux, messages, rootfs
 
 _EXIT_OF_A_FAILED_ROLE = 70
 _EXIT_OF_A_FAILED_CONFINEMENT = 71
+#: How often the end of a process is looked for where the kernel cannot tell of it (gVisor).
+_LOOK_EVERY_MS = 2
 
 
 class Init:
@@ -37,7 +40,7 @@ class Init:
         self,
         control: socket.socket,
         confinement: confine.Confinement,
-        private: rootfs.PrivateFolders,
+        private: rootfs.WritableFolders,
         file_bytes: int,
     ) -> None:
         self._control = control
@@ -127,21 +130,37 @@ class Init:
     ) -> int:
         """Until `leader` has ended or the supervisor says stop (or is gone)."""
         peak_kib = 0
-        leader_fd = os.pidfd_open(leader)
-        try:
-            poll = select.poll()
-            poll.register(leader_fd, select.POLLIN)
-            poll.register(self._control, select.POLLIN)
-            ready = {fd for fd, _ in poll.poll()}
-        finally:
-            os.close(leader_fd)
-        if leader_fd in ready:
+        if _ends_first(leader, self._control.fileno()):
             _, status, usage = os.wait4(leader, 0)
             exits[pids.pop(leader)] = _exit(status)
             peak_kib = usage.ru_maxrss
         else:
             messages.receive(self._control)
         return peak_kib
+
+
+def _ends_first(pid: int, control_fd: int) -> bool:
+    """Waits until process `pid` has ended (True) or `control_fd` can be read (False)."""
+    poll = select.poll()
+    poll.register(control_fd, select.POLLIN)
+    try:
+        pid_fd = os.pidfd_open(pid)
+    except OSError as e:
+        if e.errno != errno.ENOSYS:
+            raise
+        return _ends_first_without_pidfd(pid, poll)
+    try:
+        poll.register(pid_fd, select.POLLIN)
+        return any(fd == pid_fd for fd, _ in poll.poll())
+    finally:
+        os.close(pid_fd)
+
+
+def _ends_first_without_pidfd(pid: int, poll: select.poll) -> bool:
+    while not poll.poll(_LOOK_EVERY_MS):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return True
+    return False
 
 
 def _children_cpu_time_s() -> float:
@@ -192,6 +211,7 @@ def settle() -> None:
     )
     sys.argv = [""]
     os.umask(0o022)
+    confine.limit_kernel_objects()
     linux.set_no_new_privileges()
     gc.collect()
     gc.freeze()
