@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, zygote
+from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, stdio, zygote
 from sandbox_server.worker.build import JailSettings
 from sandbox_server.worker.confine import Confinement
 from sandbox_server.worker.errors import RefusedError
@@ -33,6 +33,7 @@ class _Options:
     socket: Path | None
     connect: Path | None
     socket_fd: int | None
+    stdio: bool
 
 
 def main() -> int:
@@ -69,6 +70,9 @@ def _parse() -> _Options:
     where.add_argument("--socket", type=Path, help="listen here for the gateway")
     where.add_argument("--connect", type=Path, help="connect here to the gateway")
     where.add_argument("--socket-fd", type=int, help="descriptor of a connection to the gateway")
+    where.add_argument(
+        "--stdio", action="store_true", help="the gateway is at standard input and output"
+    )
     parser.add_argument("--language-dir", type=Path, required=True)
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--require-isolation", choices=sorted(isolation.LEVELS), default="standard")
@@ -78,6 +82,8 @@ def _parse() -> _Options:
 def _connect(options: _Options) -> socket.socket:
     if options.socket_fd is not None:
         return socket.socket(fileno=options.socket_fd)
+    if options.stdio:
+        return stdio.connect()
     if options.connect is not None:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(options.connect))
