@@ -39,7 +39,33 @@ class _Options:
 def main() -> int:
     """Runs one worker; returns its exit status."""
     options = _parse()
-    gateway = _connect(options)
+    if options.socket is None:
+        return _serve(_connect(options), options)
+    # Whatever ends is reaped by the kernel, in this process and in those that follow it.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ending = _Ending()
+    gateway = _listen(options.socket)
+    ending.defer()
+    status = _serve(gateway, options)
+    if status == 0 and not ending.asked:
+        # Afresh for the next gateway: nothing that this one sent is in memory then.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return status
+
+
+class _Ending:
+    """SIGTERM ends a worker that waits for a gateway at once, and one that has one after it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def defer(self) -> None:
+        """From now on there is a gateway."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked", True))
+
+
+def _serve(gateway: socket.socket, options: _Options) -> int:
     try:
         language = load_language(options.language_dir)
         settings = _settings(language)
@@ -88,13 +114,21 @@ def _connect(options: _Options) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(options.connect))
         return connection
-    path = str(options.socket)
+    raise AssertionError("argparse asks for one of them")
+
+
+def _listen(path: Path) -> socket.socket:
+    """The connection of the one gateway that came; the socket is gone then."""
+    # One that a worker left which was killed. Nobody else's: a name belongs to one worker.
+    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        os.chmod(path, 0o660)
-        listener.listen(1)
-        connection, _ = listener.accept()
-    os.unlink(path)
+        try:
+            listener.bind(str(path))
+            path.chmod(0o660)
+            listener.listen(1)
+            connection, _ = listener.accept()
+        finally:
+            path.unlink(missing_ok=True)
     return connection
 
 
