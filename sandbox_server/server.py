@@ -25,6 +25,8 @@ from sandbox_server.supervisor import Supervisor
 _log = logging.getLogger("plum-sandbox")
 
 _MAX_RECEIVE_BYTES = 64 << 20
+#: A health service that serves for as long as the process is well, whatever becomes of workers.
+_LIVE = "live"
 _UNIX = "unix:"
 _FLUSH_S = 0.5
 
@@ -96,6 +98,7 @@ class Server:
         try:
             server = self._grpc = self._build_grpc()
             addresses = [self._bind(server, address) for address in self._settings.listen]
+            await self._health.set(_LIVE, health_pb2.HealthCheckResponse.SERVING)
             self._set_health()
             await self._roster.start(self._languages)
             if self._settings.metrics_port is not None:

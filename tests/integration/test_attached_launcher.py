@@ -73,7 +73,8 @@ def _gateway(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
-def _until(wanted: Callable[[], bool]) -> None:
+def until(wanted: Callable[[], bool]) -> None:
+    """Waits until `wanted()`."""
     deadline = time.monotonic() + 60
     while not wanted():
         assert time.monotonic() < deadline
@@ -99,7 +100,7 @@ def test_a_worker_that_comes_after_the_gateway_is_served(tmp_path: Path) -> None
         assert _languages(client) == []
         assert client.info().launcher == "attached"
         with _worker(tmp_path):
-            _until(lambda: _languages(client) == ["python"])
+            until(lambda: _languages(client) == ["python"])
             assert _verdict(client) == "PASSED"
 
 
@@ -107,10 +108,10 @@ def test_a_worker_outlives_its_gateway_and_serves_the_next(tmp_path: Path) -> No
     with _worker(tmp_path) as worker:
         for _ in range(2):
             with _gateway(tmp_path) as (address, process), SandboxClient([address]) as client:
-                _until(lambda client=client: _languages(client) == ["python"])  # type: ignore[misc]
+                until(lambda client=client: _languages(client) == ["python"])  # type: ignore[misc]
                 assert _verdict(client) == "PASSED"
                 assert stop(process) == 0
-            _until(lambda: _listens(tmp_path))
+            until(lambda: _listens(tmp_path))
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(20) == 0
         assert not _listens(tmp_path)
@@ -122,7 +123,7 @@ def test_a_worker_that_is_told_to_end_lets_its_gateway_finish_first(tmp_path: Pa
         _gateway(tmp_path) as (address, process),
         SandboxClient([address]) as client,
     ):
-        _until(lambda: _languages(client) == ["python"])
+        until(lambda: _languages(client) == ["python"])
         worker.send_signal(signal.SIGTERM)
         assert _verdict(client) == "PASSED"
         assert stop(process) == 0
@@ -138,7 +139,7 @@ def test_killed_workers_that_are_started_again_change_no_verdict(tmp_path: Path)
         SandboxClient([address]) as client,
     ):
         worker = workers.enter_context(_worker(tmp_path))
-        _until(lambda: _languages(client) == ["python"])
+        until(lambda: _languages(client) == ["python"])
         for outcome in client.execute_many(rows):
             got.append(outcome)
             if len(got) in (20, 60):
@@ -209,13 +210,13 @@ def test_a_worker_that_stays_away_takes_its_language_along_until_it_is_back(
 
 def test_a_socket_that_was_left_by_a_killed_worker_is_no_worker(tmp_path: Path) -> None:
     with _worker(tmp_path) as worker:
-        _until(lambda: _listens(tmp_path))
+        until(lambda: _listens(tmp_path))
         os.kill(worker.pid, signal.SIGKILL)
     assert _listens(tmp_path)
     with _gateway(tmp_path) as (address, _), SandboxClient([address]) as client:
         assert _languages(client) == []
         with _worker(tmp_path):
-            _until(lambda: _languages(client) == ["python"])
+            until(lambda: _languages(client) == ["python"])
 
 
 def test_a_folder_that_is_not_there_is_said_at_start(tmp_path: Path) -> None:
