@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, zygote
+from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, stdio, zygote
 from sandbox_server.worker.build import JailSettings
 from sandbox_server.worker.confine import Confinement
 from sandbox_server.worker.errors import RefusedError
@@ -37,12 +37,39 @@ class _Options:
     socket: Path | None
     connect: Path | None
     socket_fd: int | None
+    stdio: bool
 
 
 def main() -> int:
     """Runs one worker; returns its exit status."""
     options = _parse()
-    gateway = _connect(options)
+    if options.socket is None:
+        return _serve(_connect(options), options)
+    # Whatever ends is reaped by the kernel, in this process and in those that follow it.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ending = _Ending()
+    gateway = _listen(options.socket)
+    ending.defer()
+    status = _serve(gateway, options)
+    if status == 0 and not ending.asked:
+        # Afresh for the next gateway: nothing that this one sent is in memory then.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return status
+
+
+class _Ending:
+    """SIGTERM ends a worker that waits for a gateway at once, and one that has one after it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def defer(self) -> None:
+        """From now on there is a gateway."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked", True))
+
+
+def _serve(gateway: socket.socket, options: _Options) -> int:
     try:
         language = load_language(options.language_dir)
         settings = _settings(language)
@@ -73,6 +100,9 @@ def _parse() -> _Options:
     where.add_argument("--socket", type=Path, help="listen here for the gateway")
     where.add_argument("--connect", type=Path, help="connect here to the gateway")
     where.add_argument("--socket-fd", type=int, help="descriptor of a connection to the gateway")
+    where.add_argument(
+        "--stdio", action="store_true", help="the gateway is at standard input and output"
+    )
     parser.add_argument("--language-dir", type=Path, required=True)
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--require-isolation", choices=sorted(isolation.LEVELS), default="standard")
@@ -82,17 +112,27 @@ def _parse() -> _Options:
 def _connect(options: _Options) -> socket.socket:
     if options.socket_fd is not None:
         return socket.socket(fileno=options.socket_fd)
+    if options.stdio:
+        return stdio.connect()
     if options.connect is not None:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(options.connect))
         return connection
-    path = str(options.socket)
+    raise AssertionError("argparse asks for one of them")
+
+
+def _listen(path: Path) -> socket.socket:
+    """The connection of the one gateway that came; the socket is gone then."""
+    # One that a worker left which was killed. Nobody else's: a name belongs to one worker.
+    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        os.chmod(path, 0o660)
-        listener.listen(1)
-        connection, _ = listener.accept()
-    os.unlink(path)
+        try:
+            listener.bind(str(path))
+            path.chmod(0o660)
+            listener.listen(1)
+            connection, _ = listener.accept()
+        finally:
+            path.unlink(missing_ok=True)
     return connection
 
 

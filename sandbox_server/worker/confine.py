@@ -8,6 +8,7 @@ Each Python object that is touched here for the first time costs a page, so litt
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -26,13 +27,12 @@ CANDIDATE_UID = 1000
 JUDGE_UID = 1001
 
 #: Limits that every process of a jail inherits from the first one.
-FIXED_LIMITS = (
+_FIXED_LIMITS = (
     (resource.RLIMIT_STACK, 8 << 20),
     (resource.RLIMIT_CORE, 0),
     (resource.RLIMIT_MEMLOCK, 0),
-    (resource.RLIMIT_MSGQUEUE, 0),
-    (resource.RLIMIT_SIGPENDING, 1024),
 )
+_KERNEL_OBJECT_LIMITS = ((resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_SIGPENDING, 1024))
 _set_limit = resource.setrlimit
 _CPU, _ADDRESS_SPACE, _DATA, _PROCESSES, _FILE_SIZE, _OPEN_FILES = (
     resource.RLIMIT_CPU,
@@ -103,6 +103,16 @@ def limit_resources(limits: RoleLimits, base_address_space_bytes: int) -> None:
     _set_limit(_PROCESSES, (processes, processes))
     _set_limit(_FILE_SIZE, (limits.file_bytes, limits.file_bytes))
     _set_limit(_OPEN_FILES, (limits.open_files, limits.open_files))
+
+
+def limit_for_all() -> None:
+    """In the jail's first process: sets the rlimits that every process inherits from it."""
+    for name, bound in _FIXED_LIMITS:
+        resource.setrlimit(name, (bound, bound))
+    for name, bound in _KERNEL_OBJECT_LIMITS:
+        # A kernel that has no such objects to count (gVisor) refuses.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(name, (bound, bound))
 
 
 def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool) -> None:

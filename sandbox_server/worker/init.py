@@ -11,10 +11,10 @@ Nothing of one execution is in its memory when the next one is forked from it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
-import resource
 import select
 import signal
 import socket
@@ -27,6 +27,8 @@ from sandbox_server.worker import confine, linux, messages, orders, program, roo
 
 _EXIT_OF_A_FAILED_ROLE = 70
 _EXIT_OF_A_FAILED_CONFINEMENT = 71
+#: How often the end of a process is looked for where the kernel cannot tell of it (gVisor).
+_LOOK_EVERY_MS = 2
 
 
 class Init:
@@ -36,7 +38,7 @@ class Init:
         self,
         control: socket.socket,
         confinement: confine.Confinement,
-        private: rootfs.PrivateFolders,
+        private: rootfs.WritableFolders,
         file_bytes: int,
     ) -> None:
         self._control = control
@@ -113,15 +115,30 @@ class Init:
 
     def _wait_for(self, leader: int, ends: _Ends) -> None:
         """Until `leader` has ended or the supervisor says stop (or is gone)."""
-        leader_fd = os.pidfd_open(leader)
-        self._poll.register(leader_fd, select.POLLIN)
-        ready = [fd for fd, _ in self._poll.poll()]
-        self._poll.unregister(leader_fd)
-        os.close(leader_fd)
-        if leader_fd in ready:
+        if self._ends_first(leader):
             ends.note(*os.wait4(leader, 0))
         else:
             self._control.recv(64)  # whatever it is: nothing but an order to stop can come now
+
+    def _ends_first(self, pid: int) -> bool:
+        """Waits until process `pid` has ended (True) or the supervisor says something (False)."""
+        try:
+            pid_fd = os.pidfd_open(pid)
+        except OSError as e:
+            if e.errno != errno.ENOSYS:
+                raise
+            return self._ends_first_without_pidfd(pid)
+        self._poll.register(pid_fd, select.POLLIN)
+        ready = [fd for fd, _ in self._poll.poll()]
+        self._poll.unregister(pid_fd)
+        os.close(pid_fd)
+        return pid_fd in ready
+
+    def _ends_first_without_pidfd(self, pid: int) -> bool:
+        while not self._poll.poll(_LOOK_EVERY_MS):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return True
+        return False
 
 
 def _entry(name: str) -> Callable[..., int]:
@@ -189,9 +206,8 @@ def settle() -> None:
         USER="runner",
     )
     sys.argv = [""]
-    for name, bound in confine.FIXED_LIMITS:
-        resource.setrlimit(name, (bound, bound))
     os.umask(0o022)
+    confine.limit_for_all()
     linux.set_no_new_privileges()
     gc.collect()
     gc.freeze()

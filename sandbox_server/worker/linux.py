@@ -6,6 +6,7 @@ Every function raises OSError with the call's name where the kernel refuses.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -171,7 +172,11 @@ class _CapHeader(ctypes.Structure):
 
 def drop_capabilities() -> None:
     """Gives up every capability of this process, ambient ones included."""
-    _prctl("prctl(PR_CAP_AMBIENT)", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    try:
+        _prctl("prctl(PR_CAP_AMBIENT)", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    except OSError as e:
+        if e.errno != errno.EINVAL:  # which is how a kernel without ambient ones answers
+            raise
     header = _CapHeader(version=0x20080522, pid=0)
     sets = (ctypes.c_uint32 * 6)()
     _syscall("capset", _NR_CAPSET[_machine], ctypes.byref(header), ctypes.byref(sets))

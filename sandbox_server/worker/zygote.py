@@ -14,6 +14,7 @@ neighbours, and they end too:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -46,7 +47,8 @@ def serve(requests: socket.socket, settings: Settings) -> None:
     """Forks slots until the worker is gone."""
     # The dead are reaped by the kernel; who cares for a slot notices by its socket.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    linux.set_child_subreaper()
+    with contextlib.suppress(OSError):  # gVisor has none; a slot's end leaves a zombie there
+        linux.set_child_subreaper()
     while (received := messages.receive(requests)) is not None:
         message, (worker_fd,) = received
         with socket.socket(fileno=worker_fd) as worker:
