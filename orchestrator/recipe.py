@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.domain import Limits
+from orchestrator.recipe_instructions import (
+    BENCHMARK_FORMATS,
+    InstructionsSection,
+    read_instructions_section,
+)
 from orchestrator.recipe_table import RecipeTable
 
-INSTRUCTION_FORMATS = ("oss_instruct", "evol_instruct", "sharegpt", "plain")
 SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
-BENCHMARK_FORMATS = ("humaneval", "mbpp", "plain")
 TRAIN_METHODS = ("kto", "dpo", "sft")
 LAUNCHERS = ("process", "docker")
 
@@ -26,15 +29,6 @@ class RunSection:
 
     seed: int
     language: str
-
-
-@dataclass(frozen=True)
-class InstructionsSection:
-    """`[instructions]`: where the problems come from. `limit`: the first so many problems."""
-
-    path: Path
-    format: str
-    limit: int | None
 
 
 @dataclass(frozen=True)
@@ -170,7 +164,7 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     sampling = _sampling(sampled)
     recipe = Recipe(
         run=_run(run),
-        instructions=_instructions(instructions),
+        instructions=read_instructions_section(instructions),
         generation=_generation(generation),
         sandbox=_sandbox(sandbox),
         sampling=sampling,
@@ -186,16 +180,6 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
 def _run(table: RecipeTable) -> RunSection:
     section = RunSection(
         seed=table.integer("seed", 0, 0, 2**31 - 1), language=table.text("language", "python")
-    )
-    table.finish()
-    return section
-
-
-def _instructions(table: RecipeTable) -> InstructionsSection:
-    section = InstructionsSection(
-        path=table.file("path"),
-        format=table.choice("format", INSTRUCTION_FORMATS, "plain"),
-        limit=table.optional_integer("limit", 1, 10**9),
     )
     table.finish()
     return section
@@ -253,7 +237,7 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
     model = table.text("model")
     section = SamplingSection(
         backend=backend,
-        model=model if backend == "openai" else table.model("model"),
+        model=model if backend == "openai" else table.folder_or_name("model"),
         k=table.integer("k", 20, 1, 10_000),
         temperature=table.number("temperature", 1.0, 0.0, 2.0),
         top_p=table.number("top_p", 1.0, 0.001, 1.0),
@@ -302,7 +286,7 @@ def _train(table: RecipeTable | None, sampling: SamplingSection | None) -> Train
         return None
     method = table.choice("method", TRAIN_METHODS, "kto")
     if "model" in table:
-        model = table.model("model")
+        model = table.folder_or_name("model")
     elif sampling is not None and sampling.backend != "openai":
         model = sampling.model
     else:
