@@ -6,10 +6,12 @@ Sections that are absent leave their stages out, except `[run]`, `[sandbox]` and
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.check_codes import CHECK_CODES, Meaning
 from orchestrator.domain import Limits
 from orchestrator.recipe_instructions import (
     BENCHMARK_FORMATS,
@@ -85,10 +87,10 @@ class SamplingSection:
 
 @dataclass(frozen=True)
 class CheckSection:
-    """`[check]`: the static check. `fatal_codes` None takes the label policy's own table."""
+    """`[check]`: the static check. `codes`: changes to the table of `check_codes`."""
 
     enabled: bool
-    fatal_codes: tuple[str, ...] | None
+    codes: dict[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -161,14 +163,14 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     exported, train = top.optional_table("export"), top.optional_table("train")
     evaluation = top.tables("evaluation")
     top.finish()  # first, as a misspelt section would show as something missing elsewhere
-    sampling = _sampling(sampled)
+    settings, sampling = _run(run), _sampling(sampled)
     recipe = Recipe(
-        run=_run(run),
+        run=settings,
         instructions=read_instructions_section(instructions),
         generation=_generation(generation),
         sandbox=_sandbox(sandbox),
         sampling=sampling,
-        check=_check(check),
+        check=_check(check, settings.language),
         export=_export(exported),
         train=_train(train, sampling),
         evaluation=tuple(_evaluation(table) for table in evaluation),
@@ -256,10 +258,15 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
     return section
 
 
-def _check(table: RecipeTable) -> CheckSection:
-    section = CheckSection(
-        enabled=table.flag("enabled", True), fatal_codes=table.texts("fatal_codes")
-    )
+def _check(table: RecipeTable, language: str) -> CheckSection:
+    codes = table.table("codes")
+    changes = {code: codes.choice(code, tuple(Meaning)) for code in codes.raw()}
+    if language == "python":
+        for code in changes.keys() - CHECK_CODES.keys():
+            near = difflib.get_close_matches(code, CHECK_CODES, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise codes.error(code, f"is no code of mypy{hint}")
+    section = CheckSection(enabled=table.flag("enabled", True), codes=changes)
     table.finish()
     return section
 

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from itertools import islice
 
+from orchestrator.check_codes import fatal_codes
 from orchestrator.domain import ExecutionResult
 from orchestrator.problem import Problem
 from orchestrator.report.data import (
@@ -56,7 +57,7 @@ def gather(run: Run) -> ReportData:
             for (kept, reason), count in suite_counts(db).items()
         ),
         verdicts=tuple(VerdictCount(*row) for row in verdict_counts(db)),
-        check_codes=tuple(NamedCount(*row) for row in check_code_counts(db)),
+        check_codes=_check_codes(run),
         labels=tuple(LabelCount(*row) for row in labels),
         correct_shares=tuple(correct_shares(db)),
         comparisons=tuple(comparisons(db)),
@@ -64,6 +65,14 @@ def gather(run: Run) -> ReportData:
             Timing(record.summary.stage, record.wall_time_s) for record in stage_records(db)
         ),
         problems=tuple(_problem(db, problem) for problem in islice(problems, _PROBLEMS_SHOWN)),
+    )
+
+
+def _check_codes(run: Run) -> tuple[NamedCount, ...]:
+    fatal = fatal_codes(run.recipe.check.codes)
+    return tuple(
+        NamedCount(code, count, "does not run" if code in fatal else "only a warning")
+        for code, count in check_code_counts(run.db)
     )
 
 
