@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.check_codes import CHECK_CODES, Meaning
 from orchestrator.domain import Limits
+from orchestrator.recipe_export import ExportSection, read_export_section
 from orchestrator.recipe_instructions import (
     BENCHMARK_FORMATS,
     InstructionsSection,
@@ -94,16 +95,6 @@ class CheckSection:
 
 
 @dataclass(frozen=True)
-class ExportSection:
-    """`[export]`: the dataset files. `max_per_problem`: samples of one problem, of each label."""
-
-    formats: tuple[str, ...]
-    max_per_problem: int | None
-    pairs_per_problem: int
-    test_share: float  # of the problems, set aside
-
-
-@dataclass(frozen=True)
 class TrainSection:
     """`[train]`: what `plum-train` is started with; `options` are its own recipe's keys."""
 
@@ -171,7 +162,7 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
         sandbox=_sandbox(sandbox),
         sampling=sampling,
         check=_check(check, settings.language),
-        export=_export(exported),
+        export=read_export_section(exported),
         train=_train(train, sampling),
         evaluation=tuple(_evaluation(table) for table in evaluation),
     )
@@ -271,23 +262,6 @@ def _check(table: RecipeTable, language: str) -> CheckSection:
     return section
 
 
-def _export(table: RecipeTable | None) -> ExportSection | None:
-    if table is None:
-        return None
-    formats = table.texts("formats") or ("kto",)
-    for item in formats:
-        if item not in TRAIN_METHODS:
-            raise table.error("formats", f"holds {item!r}; known: {', '.join(TRAIN_METHODS)}")
-    section = ExportSection(
-        formats=formats,
-        max_per_problem=table.optional_integer("max_per_problem", 1, 10_000),
-        pairs_per_problem=table.integer("pairs_per_problem", 4, 1, 10_000),
-        test_share=table.number("test_share", 0.0, 0.0, 0.9),
-    )
-    table.finish()
-    return section
-
-
 def _train(table: RecipeTable | None, sampling: SamplingSection | None) -> TrainSection | None:
     if table is None:
         return None
@@ -338,9 +312,11 @@ def _require_what_stages_need(top: RecipeTable, recipe: Recipe) -> None:
     for name, section, needed, there in needs:
         if section is not None and there is None:
             raise top.error(needed, f"is missing: [{name}] needs it")
-    if recipe.train and recipe.export and "kto" not in recipe.export.formats:
+    if recipe.train and recipe.export:
         # plum-train makes its pairs itself: every method reads the labelled rows.
-        raise top.error("export.formats", "lacks 'kto', the rows that [train] reads")
+        for key, item in (("formats", "kto"), ("styles", "plain"), ("file_types", "jsonl")):
+            if item not in getattr(recipe.export, key):
+                raise top.error(f"export.{key}", f"lacks {item!r}, the rows that [train] reads")
 
 
 def _flatten(prefix: str, value: object) -> list[tuple[str, object]]:
