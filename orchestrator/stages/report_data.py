@@ -8,9 +8,11 @@ from itertools import islice
 
 from orchestrator.check_codes import fatal_codes
 from orchestrator.domain import ExecutionResult
+from orchestrator.instructions.decontamination import CONTAMINATED
 from orchestrator.problem import Problem
 from orchestrator.report.data import (
     CandidateView,
+    ContaminatedRow,
     ExecutionView,
     FunnelStep,
     LabelCount,
@@ -27,7 +29,7 @@ from orchestrator.store.answers import suite_counts, suites_of
 from orchestrator.store.database import Database
 from orchestrator.store.executions import outcome_of, verdict_counts
 from orchestrator.store.labels import correct_shares, label_counts, labels_of
-from orchestrator.store.problems import count_problems, drop_counts, problem_pages
+from orchestrator.store.problems import count_problems, drop_counts, drops_for, problem_pages
 from orchestrator.store.samples import (
     check_code_counts,
     check_of,
@@ -39,6 +41,7 @@ from orchestrator.store.stages import stage_records
 
 #: Problems in the browser: more would make a page that no browser likes.
 _PROBLEMS_SHOWN = 200
+_CONTAMINATED_SHOWN = 200
 
 
 def gather(run: Run) -> ReportData:
@@ -52,6 +55,11 @@ def gather(run: Run) -> ReportData:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=tuple(settings),
         funnel=_funnel(db),
+        drops=tuple(NamedCount(*row) for row in drop_counts(db).items()),
+        contaminated=tuple(
+            ContaminatedRow(drop.location, drop.detail)
+            for drop in drops_for(db, CONTAMINATED, _CONTAMINATED_SHOWN)
+        ),
         consistency=tuple(
             NamedCount("kept" if kept else "open" if kept is None else "dropped", count, reason)
             for (kept, reason), count in suite_counts(db).items()

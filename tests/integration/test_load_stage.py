@@ -89,6 +89,15 @@ def test_a_killed_load_starts_again_and_comes_to_the_same(recipe: Path, tmp_path
     assert stored(tmp_path / "killed") == stored(tmp_path / "whole")
 
 
+def test_the_report_names_what_overlaps_with_which_problem(recipe: Path, tmp_path: Path) -> None:
+    for command in ("generate", "report"):
+        done = plum(command, recipe, "--run-dir", tmp_path / "run")
+        assert done.returncode == 0, done.stderr
+    page = (tmp_path / "run" / "report.html").read_text()
+    for words in ("not sampled", "rows.jsonl:12", "bench.jsonl b1: ", "a b c d e f g h i j"):
+        assert words in page, words
+
+
 def test_a_benchmark_that_changed_since_is_refused(recipe: Path, tmp_path: Path) -> None:
     assert plum("generate", recipe, "--run-dir", tmp_path / "run").returncode == 0
     (tmp_path / "bench.jsonl").write_text("")
