@@ -48,8 +48,9 @@ def check(candidates: Sequence[dict[str, Any]], jail: Any) -> list[dict[str, Any
         reason = "mypy is not installed where the worker runs"
         return [_result(c["id"], "NOT_CHECKED", message=reason) for c in candidates]
     if _stubs is None:
-        packed, limit = _run_role("staticcheck:stubs", (), jail)
-        _stubs = b"" if limit or packed is None else packed
+        facts = _run_role("staticcheck:stubs", (), jail)
+        whole = facts.limit is None and facts.exits["check"].status == 0
+        _stubs = (facts.report or b"") if whole else b""
     results: list[dict[str, Any]] = []
     for at in range(0, len(candidates), _BATCH):
         results += _check_batch(candidates[at : at + _BATCH], _stubs, jail)
@@ -61,13 +62,13 @@ def _check_batch(
 ) -> list[dict[str, Any]]:
     texts = json.dumps([c["solution"] for c in candidates]).encode("ascii")
     handed_over = (jail.hand_over(stubs), jail.hand_over(texts))
-    report, limit = _run_role("staticcheck:main", handed_over, jail)
-    found = None if limit else _parse_report(report, len(candidates))
+    facts = _run_role("staticcheck:main", handed_over, jail)
+    found = None if facts.limit else _parse_report(facts.report, len(candidates))
     if found is not None:
         return [{"id": c["id"], **f} for c, f in zip(candidates, found, strict=True)]
     if len(candidates) == 1:
-        why = f"the checker reached the {limit} limit" if limit else "the checker crashed"
-        return [_result(candidates[0]["id"], "NOT_CHECKED", message=why)]
+        why = f"reached the {facts.limit} limit" if facts.limit else "crashed"
+        return [_result(candidates[0]["id"], "NOT_CHECKED", f"the checker {why}")]
     # Each failure may cost the whole limit: fewer and smaller parts than halves, and halves of
     # halves, would be.
     step = math.isqrt(len(candidates))
@@ -75,15 +76,14 @@ def _check_batch(
     return [result for part in parts for result in _check_batch(part, stubs, jail)]
 
 
-def _run_role(entry: str, fds: tuple[int, ...], jail: Any) -> tuple[bytes | None, str | None]:
-    """What the role reported, and the limit that it reached, if any."""
+def _run_role(entry: str, fds: tuple[int, ...], jail: Any) -> Any:
+    """The facts of a stage in which this role reports."""
     report_in, report_out = os.pipe()
     role = Role("check", entry, (*fds, report_out), True)
     try:
-        facts = jail.run_stage([role], report_fd=report_in, close_after_fork=[report_out])
+        return jail.run_stage([role], report_fd=report_in, close_after_fork=[report_out])
     finally:
         os.close(report_in)
-    return facts.report, facts.limit
 
 
 def _parse_report(data: bytes | None, count: int) -> list[dict[str, Any]] | None:
