@@ -6,16 +6,22 @@ Sections that are absent leave their stages out, except `[run]`, `[sandbox]` and
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.check_codes import CHECK_CODES, Meaning
 from orchestrator.domain import Limits
+from orchestrator.recipe_export import ExportSection, read_export_section
+from orchestrator.recipe_instructions import (
+    BENCHMARK_FORMATS,
+    InstructionsSection,
+    read_instructions_section,
+)
 from orchestrator.recipe_table import RecipeTable
 
-INSTRUCTION_FORMATS = ("oss_instruct", "evol_instruct", "sharegpt", "plain")
 SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
-BENCHMARK_FORMATS = ("humaneval", "mbpp", "plain")
 TRAIN_METHODS = ("kto", "dpo", "sft")
 LAUNCHERS = ("process", "docker")
 
@@ -26,15 +32,6 @@ class RunSection:
 
     seed: int
     language: str
-
-
-@dataclass(frozen=True)
-class InstructionsSection:
-    """`[instructions]`: where the problems come from. `limit`: the first so many problems."""
-
-    path: Path
-    format: str
-    limit: int | None
 
 
 @dataclass(frozen=True)
@@ -91,20 +88,10 @@ class SamplingSection:
 
 @dataclass(frozen=True)
 class CheckSection:
-    """`[check]`: the static check. `fatal_codes` None takes the label policy's own table."""
+    """`[check]`: the static check. `codes`: changes to the table of `check_codes`."""
 
     enabled: bool
-    fatal_codes: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class ExportSection:
-    """`[export]`: the dataset files. `max_per_problem`: samples of one problem, of each label."""
-
-    formats: tuple[str, ...]
-    max_per_problem: int | None
-    pairs_per_problem: int
-    test_share: float  # of the problems, set aside
+    codes: dict[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -167,15 +154,15 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     exported, train = top.optional_table("export"), top.optional_table("train")
     evaluation = top.tables("evaluation")
     top.finish()  # first, as a misspelt section would show as something missing elsewhere
-    sampling = _sampling(sampled)
+    settings, sampling = _run(run), _sampling(sampled)
     recipe = Recipe(
-        run=_run(run),
-        instructions=_instructions(instructions),
+        run=settings,
+        instructions=read_instructions_section(instructions),
         generation=_generation(generation),
         sandbox=_sandbox(sandbox),
         sampling=sampling,
-        check=_check(check),
-        export=_export(exported),
+        check=_check(check, settings.language),
+        export=read_export_section(exported),
         train=_train(train, sampling),
         evaluation=tuple(_evaluation(table) for table in evaluation),
     )
@@ -186,16 +173,6 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
 def _run(table: RecipeTable) -> RunSection:
     section = RunSection(
         seed=table.integer("seed", 0, 0, 2**31 - 1), language=table.text("language", "python")
-    )
-    table.finish()
-    return section
-
-
-def _instructions(table: RecipeTable) -> InstructionsSection:
-    section = InstructionsSection(
-        path=table.file("path"),
-        format=table.choice("format", INSTRUCTION_FORMATS, "plain"),
-        limit=table.optional_integer("limit", 1, 10**9),
     )
     table.finish()
     return section
@@ -253,7 +230,7 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
     model = table.text("model")
     section = SamplingSection(
         backend=backend,
-        model=model if backend == "openai" else table.model("model"),
+        model=model if backend == "openai" else table.folder_or_name("model"),
         k=table.integer("k", 20, 1, 10_000),
         temperature=table.number("temperature", 1.0, 0.0, 2.0),
         top_p=table.number("top_p", 1.0, 0.001, 1.0),
@@ -272,27 +249,15 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
     return section
 
 
-def _check(table: RecipeTable) -> CheckSection:
-    section = CheckSection(
-        enabled=table.flag("enabled", True), fatal_codes=table.texts("fatal_codes")
-    )
-    table.finish()
-    return section
-
-
-def _export(table: RecipeTable | None) -> ExportSection | None:
-    if table is None:
-        return None
-    formats = table.texts("formats") or ("kto",)
-    for item in formats:
-        if item not in TRAIN_METHODS:
-            raise table.error("formats", f"holds {item!r}; known: {', '.join(TRAIN_METHODS)}")
-    section = ExportSection(
-        formats=formats,
-        max_per_problem=table.optional_integer("max_per_problem", 1, 10_000),
-        pairs_per_problem=table.integer("pairs_per_problem", 4, 1, 10_000),
-        test_share=table.number("test_share", 0.0, 0.0, 0.9),
-    )
+def _check(table: RecipeTable, language: str) -> CheckSection:
+    codes = table.table("codes")
+    changes = {code: codes.choice(code, tuple(Meaning)) for code in codes.raw()}
+    if language == "python":
+        for code in changes.keys() - CHECK_CODES.keys():
+            near = difflib.get_close_matches(code, CHECK_CODES, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise codes.error(code, f"is no code of mypy{hint}")
+    section = CheckSection(enabled=table.flag("enabled", True), codes=changes)
     table.finish()
     return section
 
@@ -302,7 +267,7 @@ def _train(table: RecipeTable | None, sampling: SamplingSection | None) -> Train
         return None
     method = table.choice("method", TRAIN_METHODS, "kto")
     if "model" in table:
-        model = table.model("model")
+        model = table.folder_or_name("model")
     elif sampling is not None and sampling.backend != "openai":
         model = sampling.model
     else:
@@ -347,9 +312,11 @@ def _require_what_stages_need(top: RecipeTable, recipe: Recipe) -> None:
     for name, section, needed, there in needs:
         if section is not None and there is None:
             raise top.error(needed, f"is missing: [{name}] needs it")
-    if recipe.train and recipe.export and "kto" not in recipe.export.formats:
+    if recipe.train and recipe.export:
         # plum-train makes its pairs itself: every method reads the labelled rows.
-        raise top.error("export.formats", "lacks 'kto', the rows that [train] reads")
+        for key, item in (("formats", "kto"), ("styles", "plain"), ("file_types", "jsonl")):
+            if item not in getattr(recipe.export, key):
+                raise top.error(f"export.{key}", f"lacks {item!r}, the rows that [train] reads")
 
 
 def _flatten(prefix: str, value: object) -> list[tuple[str, object]]:

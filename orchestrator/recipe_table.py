@@ -132,11 +132,11 @@ class RecipeTable:
             raise self.error(key, f"= {self.text(key)!r}: there is no {path}")
         return path
 
-    def model(self, key: str) -> str:
-        """A model: a folder, as an absolute path, or else the name of one on the hub."""
-        model = self.text(key)
-        folder = self._base / Path(model).expanduser()
-        return str(folder) if folder.is_dir() else model
+    def folder_or_name(self, key: str) -> str:
+        """A model or a dataset: a folder, as an absolute path, or else its name on the hub."""
+        name = self.text(key)
+        folder = self._base / Path(name).expanduser()
+        return str(folder) if folder.is_dir() else name
 
     def optional_table(self, key: str) -> RecipeTable | None:
         """The table below `key`, or None where it is absent."""

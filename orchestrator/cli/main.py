@@ -19,7 +19,7 @@ _COMMANDS = {
     "sample": "stages",
     "check": "stages",
     "label": "stages",
-    "export": "stages",
+    "export": "export",
     "train": "stages",
     "report": "stages",
     "evaluate": "evaluate",

@@ -71,7 +71,7 @@ def as_data(record: StageRecord) -> dict[str, Any]:
     return {**asdict(record.summary), "wall_time_s": round(record.wall_time_s, 3)}
 
 
-_EXITS = """
+EXITS = """
 \b
 Exit codes: 0 done, 1 failed, 2 bad input, 3 the sandbox did not answer
 everything (what was done is kept; run the command again).
@@ -79,7 +79,7 @@ everything (what was done is kept; run the command again).
 
 
 def _command(name: str, stages: list[str], text: str) -> click.Command:
-    @click.command(name, help=f"{text}\n{_EXITS}")
+    @click.command(name, help=f"{text}\n{EXITS}")
     @run_options
     def command(recipe: Path | None, run_dir: Path, as_json: bool) -> int:
         return run_and_print(recipe, run_dir, stages, as_json)
@@ -128,16 +128,6 @@ label = _command(
     \b
     Example:
       plum label --run-dir runs/first
-    """,
-)
-export = _command(
-    "export",
-    ["export"],
-    """Writes the labelled samples as dataset files into RUN_DIR/dataset.
-
-    \b
-    Example:
-      plum export --run-dir runs/first
     """,
 )
 train = _command(

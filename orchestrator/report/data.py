@@ -26,6 +26,14 @@ class NamedCount:
 
 
 @dataclass(frozen=True)
+class ContaminatedRow:
+    """A row of the instructions that overlaps with problems of benchmarks, and with which."""
+
+    location: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class VerdictCount:
     """Executions that ended so."""
 
@@ -127,6 +135,8 @@ class ReportData:
     created_at: str  # ISO 8601
     settings: tuple[tuple[str, str], ...] = ()  # of the recipe, as (key, value)
     funnel: tuple[FunnelStep, ...] = ()
+    drops: tuple[NamedCount, ...] = ()  # rows of the instructions that are not used, by reason
+    contaminated: tuple[ContaminatedRow, ...] = ()  # the first of them
     consistency: tuple[NamedCount, ...] = ()  # suites by what became of them
     verdicts: tuple[VerdictCount, ...] = ()
     check_codes: tuple[NamedCount, ...] = ()  # static findings by code

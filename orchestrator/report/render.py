@@ -57,6 +57,7 @@ def render_report(data: ReportData) -> str:
             phases=list(Phase),
             verdicts=_verdict_rows(data),
             funnel=bars([step.count for step in data.funnel]),
+            drops=bars([row.count for row in data.drops]),
             consistency=bars([row.count for row in data.consistency]),
             check_codes=bars([row.count for row in data.check_codes]),
             labels=bars([row.count for row in data.labels]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from orchestrator.check_codes import fatal_codes
 from orchestrator.labels import Label, LabelPolicy, LabelReason, label_candidate, label_problem
 from orchestrator.progress import progress
 from orchestrator.run import Run
@@ -41,8 +42,7 @@ def label(run: Run) -> StageSummary:
 
 
 def _policy(run: Run) -> LabelPolicy:
-    codes = run.recipe.check.fatal_codes
-    return LabelPolicy() if codes is None else LabelPolicy(frozenset(codes))
+    return LabelPolicy(fatal_codes(run.recipe.check.codes))
 
 
 def _pairs(run: Run, problem_ids: Sequence[str], policy: LabelPolicy) -> Iterator[tuple[str, str]]:

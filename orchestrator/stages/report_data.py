@@ -6,10 +6,13 @@ from collections import Counter
 from datetime import UTC, datetime
 from itertools import islice
 
+from orchestrator.check_codes import fatal_codes
 from orchestrator.domain import ExecutionResult
+from orchestrator.instructions.decontamination import CONTAMINATED
 from orchestrator.problem import Problem
 from orchestrator.report.data import (
     CandidateView,
+    ContaminatedRow,
     ExecutionView,
     FunnelStep,
     LabelCount,
@@ -26,7 +29,7 @@ from orchestrator.store.answers import suite_counts, suites_of
 from orchestrator.store.database import Database
 from orchestrator.store.executions import outcome_of, verdict_counts
 from orchestrator.store.labels import correct_shares, label_counts, labels_of
-from orchestrator.store.problems import count_problems, drop_counts, problem_pages
+from orchestrator.store.problems import count_problems, drop_counts, drops_for, problem_pages
 from orchestrator.store.samples import (
     check_code_counts,
     check_of,
@@ -38,6 +41,7 @@ from orchestrator.store.stages import stage_records
 
 #: Problems in the browser: more would make a page that no browser likes.
 _PROBLEMS_SHOWN = 200
+_CONTAMINATED_SHOWN = 200
 
 
 def gather(run: Run) -> ReportData:
@@ -51,12 +55,17 @@ def gather(run: Run) -> ReportData:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=tuple(settings),
         funnel=_funnel(db),
+        drops=tuple(NamedCount(*row) for row in drop_counts(db).items()),
+        contaminated=tuple(
+            ContaminatedRow(drop.location, drop.detail)
+            for drop in drops_for(db, CONTAMINATED, _CONTAMINATED_SHOWN)
+        ),
         consistency=tuple(
             NamedCount("kept" if kept else "open" if kept is None else "dropped", count, reason)
             for (kept, reason), count in suite_counts(db).items()
         ),
         verdicts=tuple(VerdictCount(*row) for row in verdict_counts(db)),
-        check_codes=tuple(NamedCount(*row) for row in check_code_counts(db)),
+        check_codes=_check_codes(run),
         labels=tuple(LabelCount(*row) for row in labels),
         correct_shares=tuple(correct_shares(db)),
         comparisons=tuple(comparisons(db)),
@@ -64,6 +73,14 @@ def gather(run: Run) -> ReportData:
             Timing(record.summary.stage, record.wall_time_s) for record in stage_records(db)
         ),
         problems=tuple(_problem(db, problem) for problem in islice(problems, _PROBLEMS_SHOWN)),
+    )
+
+
+def _check_codes(run: Run) -> tuple[NamedCount, ...]:
+    fatal = fatal_codes(run.recipe.check.codes)
+    return tuple(
+        NamedCount(code, count, "does not run" if code in fatal else "only a warning")
+        for code, count in check_code_counts(run.db)
     )
 
 

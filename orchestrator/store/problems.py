@@ -55,6 +55,15 @@ def drop_counts(db: Database) -> dict[str, int]:
     return dict(db.rows("SELECT reason, count(*) FROM problem_drops GROUP BY reason"))
 
 
+def drops_for(db: Database, reason: str, limit: int) -> list[Drop]:
+    """The first rows that were dropped for a reason, in the order they were read."""
+    rows = db.rows(
+        "SELECT location, reason, detail FROM problem_drops WHERE reason = ? ORDER BY rowid LIMIT ?",
+        (reason, limit),
+    )
+    return [Drop(*row) for row in rows]
+
+
 def problem_pages(db: Database, size: int) -> Iterator[list[Problem]]:
     """All problems in their order, at most `size` at a time."""
     last = -1

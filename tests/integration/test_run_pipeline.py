@@ -212,3 +212,24 @@ address = "{sandbox_address}"
     again = plum("run", "--run-dir", tmp_path / "run")
     assert again.returncode == 2
     assert "answers.jsonl: changed since this run read it" in again.stderr
+
+
+def test_another_dataset_of_the_same_labels_is_written_beside_the_runs_own(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    before = dataset(finished[0])
+    options = ["--format", "ablation", "--style", "conversational", "--file-type", "parquet"]
+    refused = plum("export", "--run-dir", finished[0], *options)
+    assert refused.returncode == 2
+    assert "need --output" in refused.stderr
+    done = plum("export", "--run-dir", finished[0], "--output", tmp_path / "other", *options)
+    assert done.returncode == 0, done.stderr
+    assert dataset(finished[0]) == before
+    cache = str(tmp_path / "cache")
+    found = load_dataset(str(tmp_path / "other"), "ablation_conversational", cache_dir=cache)
+    reasons = {(p, t): reason for p, _, t, _, reason, _ in labels(finished[0])}
+    for row in found["train"]:
+        reason = reasons[row["problem_id"], row["completion"][0]["content"]]
+        assert (reason == "passed every suite") == row["label"]
+        assert row["label"] or reason.startswith("does not")
+    assert set(found["train"]["label"]) == {True, False}

@@ -44,7 +44,8 @@ model = "policy"
 k = 4
 
 [check]
-fatal_codes = ["name-defined"]
+[check.codes]
+arg-type = "drop"
 
 [export]
 formats = ["kto", "dpo"]

@@ -14,6 +14,7 @@ from orchestrator.report.charts import BAR_WIDTH, bars, histogram
 from orchestrator.report.data import (
     CandidateView,
     Comparison,
+    ContaminatedRow,
     ExecutionView,
     FunnelStep,
     LabelCount,
@@ -46,6 +47,8 @@ def page(text: str) -> str:
             created_at=text,
             settings=((text, text),),
             funnel=(FunnelStep(text, 3, text),),
+            drops=(NamedCount(text, 1),),
+            contaminated=(ContaminatedRow(text, text),),
             consistency=(NamedCount(text, 1),),
             verdicts=(VerdictCount(Verdict.PASSED, Phase.TEST, 4),),
             check_codes=(NamedCount(text, 1),),
