@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# A busy machine must not change a verdict here either.
+settings.register_profile("plum", deadline=None)
+settings.load_profile("plum")
 
 
 @pytest.fixture(scope="session")
