@@ -36,7 +36,10 @@ class VllmSampler:
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
         try:
             from vllm import LLM
-        except ImportError as e:
+        except (ImportError, OSError, RuntimeError) as e:
+            if not isinstance(e, ModuleNotFoundError) or e.name != "vllm":
+                # One of the libraries that it was built against is another release, mostly.
+                raise PlumError(f"vllm cannot be imported: {_brief(e)}") from e
             raise PlumError(
                 "vllm is not installed: pip install 'plum-code[vllm]' brings it (it needs a GPU); "
                 "backend = 'transformers' works everywhere, and 'openai' with a vLLM server"
@@ -45,9 +48,8 @@ class VllmSampler:
         try:
             self._engine = LLM(model=model, **(engine or {}))
         except (OSError, RuntimeError, TypeError, ValueError) as e:
-            reason = " ".join(str(e).split())[:500]
             raise PlumError(
-                f"vLLM's engine does not start with {model!r}: {reason}; its own log says more"
+                f"vLLM's engine does not start with {model!r}: {_brief(e)}; its own log says more"
             ) from e
         self._context: int = self._engine.model_config.max_model_len
 
@@ -97,3 +99,7 @@ class VllmSampler:
     def close(self) -> None:
         """Ends the engine, whose memory is then free for what comes next."""
         self._engine.llm_engine.engine_core.shutdown()
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]
