@@ -64,6 +64,7 @@ class Endpoints:
         self._max_retries = max_retries
         self._turns = itertools.count()
         self._lock = threading.Lock()
+        self._closed = threading.Event()
 
     def ask(self, request: Callable[[openai.OpenAI], T]) -> T:
         """What `request` returns with the client of the first server that answers it.
@@ -84,13 +85,15 @@ class Endpoints:
                 break
             # Spread, so that requests which failed together do not come back together.
             pause_s = max(asked_s, wait_s * random.uniform(0.5, 1.0))
-            time.sleep(min(pause_s, _LONGEST_WAIT_S))
+            if self._closed.wait(min(pause_s, _LONGEST_WAIT_S)):
+                break
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
         urls = ", ".join(map(str, self._servers))
         raise PlumError(f"no endpoint answers ({urls}): {reason}")
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Ends waits and closes the connections."""
+        self._closed.set()
         for server in self._servers:
             server.client.close()
 
@@ -111,7 +114,7 @@ class Endpoints:
             return request(server.client)
         except openai.BadRequestError:
             raise
-        except (AttributeError, TypeError, openai.APIResponseValidationError) as e:
+        except (AttributeError, TypeError, ValueError, openai.APIResponseValidationError) as e:
             # The client passes on what it cannot read, a proxy's error page for example.
             server.rests_until = time.monotonic() + _REST_S
             raise _Lost("answers with something that is no completion") from e

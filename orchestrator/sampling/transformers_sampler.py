@@ -83,8 +83,11 @@ class TransformersSampler:
                     yield from samples
 
     def close(self) -> None:
-        """Forgets the model."""
+        """Forgets the model, and gives its memory on the GPU back for what comes next."""
+        import torch
+
         del self._model
+        torch.cuda.empty_cache()  # does nothing where there is none
 
     def _groups(
         self, prompts: Sequence[PromptSpec], settings: SamplingSettings

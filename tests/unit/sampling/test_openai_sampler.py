@@ -77,8 +77,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._answer(400, {"error": {"message": "n must be 1"}})
             case "slow":
                 self._answer_slowly(body)
-            case "garbage":
-                self._answer(200, [1, 2])
+            case "garbage" | "half an answer" as which:
+                self._send(200, b"[1, 2]" if which == "garbage" else b'{"choices": [{"mess')
             case "nothing":
                 self._answer(200, self._choices(body, 0))
             case "dies" if not self.server.failures_left:
@@ -109,7 +109,9 @@ class Handler(BaseHTTPRequestHandler):
         return {"id": "x", "object": "completion", "created": 0, "model": "m", "choices": choices}
 
     def _answer(self, status: int, body: Any, retry_after: str | None = None) -> None:
-        data = json.dumps(body).encode()
+        self._send(status, json.dumps(body).encode(), retry_after)
+
+    def _send(self, status: int, data: bytes, retry_after: str | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -242,6 +244,7 @@ def test_stops_reach_the_endpoint_and_are_left_out_where_there_are_none() -> Non
         ("refuses", "'p0': .*prompt too long"),
         ("broken", "no endpoint answers .*out of order"),
         ("garbage", "no completion"),
+        ("half an answer", "no completion"),
         ("nothing", "no choices"),
     ],
 )
