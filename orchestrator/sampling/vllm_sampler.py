@@ -36,6 +36,7 @@ class VllmSampler:
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
         try:
             from vllm import LLM
+            from vllm.exceptions import VLLMError
         except (ImportError, OSError, RuntimeError) as e:
             if not isinstance(e, ModuleNotFoundError) or e.name != "vllm":
                 # One of the libraries that it was built against is another release, mostly.
@@ -47,7 +48,7 @@ class VllmSampler:
         self._tokenizer = load_tokenizer(model)
         try:
             self._engine = LLM(model=model, **(engine or {}))
-        except (OSError, RuntimeError, TypeError, ValueError) as e:
+        except (OSError, RuntimeError, TypeError, ValueError, VLLMError) as e:
             raise PlumError(
                 f"vLLM's engine does not start with {model!r}: {_brief(e)}; its own log says more"
             ) from e
@@ -63,19 +64,31 @@ class VllmSampler:
 
         Raises:
             PlumError: a prompt and its completion would not fit the engine's context, or the
-                engine has died.
+                engine refuses the settings (one greedy sample is all it gives) or has died.
         """
-        from vllm import SamplingParams, TokensPrompt
-        from vllm.v1.engine.exceptions import EngineDeadError
-
         wanted = [spec for spec in prompts if spec.problem_id not in done]
         for start in range(0, len(wanted), _CHUNK):
             chunk = wanted[start : start + _CHUNK]
-            # Token ids, not text: the engine would put a second BOS before a rendered template.
-            inputs = [
-                TokensPrompt(prompt_token_ids=ids)
-                for ids in encode(self._tokenizer, chunk, settings, self._context)
-            ]
+            for spec, output in zip(chunk, self._generate(chunk, settings), strict=True):
+                for index, answer in enumerate(output.outputs):
+                    truncated = answer.finish_reason == "length"
+                    yield Sampled(spec.problem_id, index, answer.text, truncated)
+
+    def close(self) -> None:
+        """Ends the engine, whose memory is then free for what comes next."""
+        self._engine.llm_engine.engine_core.shutdown()
+
+    def _generate(self, chunk: Sequence[PromptSpec], settings: SamplingSettings) -> list[Any]:
+        """The engine's outputs, one for each of `chunk`."""
+        from vllm import SamplingParams, TokensPrompt
+        from vllm.exceptions import VLLMClientError, VLLMServerError
+
+        # Token ids, not text: the engine would put a second BOS before a rendered template.
+        inputs = [
+            TokensPrompt(prompt_token_ids=ids)
+            for ids in encode(self._tokenizer, chunk, settings, self._context)
+        ]
+        try:
             params = [
                 SamplingParams(
                     n=spec.k,
@@ -87,18 +100,12 @@ class VllmSampler:
                 )
                 for spec in chunk
             ]
-            try:
-                outputs = self._engine.generate(inputs, params, use_tqdm=False)
-            except EngineDeadError as e:
-                raise PlumError("vLLM's engine has died; its own log says why") from e
-            for spec, output in zip(chunk, outputs, strict=True):
-                for index, answer in enumerate(output.outputs):
-                    truncated = answer.finish_reason == "length"
-                    yield Sampled(spec.problem_id, index, answer.text, truncated)
-
-    def close(self) -> None:
-        """Ends the engine, whose memory is then free for what comes next."""
-        self._engine.llm_engine.engine_core.shutdown()
+            outputs: list[Any] = self._engine.generate(inputs, params, use_tqdm=False)
+        except VLLMClientError as e:
+            raise PlumError(f"vLLM refuses the request: {_brief(e)}") from e
+        except VLLMServerError as e:
+            raise PlumError(f"vLLM has failed: {_brief(e)}; its own log says more") from e
+        return outputs
 
 
 def _brief(error: Exception) -> str:
