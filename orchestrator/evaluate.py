@@ -50,6 +50,7 @@ class EvaluationSettings:
     ks: tuple[int, ...] = (1,)  # each at most n
     temperature: float = 1.0
     top_p: float = 1.0
+    stop: tuple[str, ...] = ()
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
 
@@ -187,7 +188,7 @@ def _sample(
         )
         for judged in problems
     ]
-    how = SamplingSettings(temperature, settings.max_new_tokens, settings.top_p)
+    how = SamplingSettings(temperature, settings.max_new_tokens, settings.top_p, settings.stop)
     title = "greedy samples" if temperature == 0 else f"samples at temperature {temperature:g}"
     drawing = sampler.sample(prompts, how)
     return list(progress(drawing, title, "samples", total=len(prompts) * k))

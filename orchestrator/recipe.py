@@ -84,6 +84,8 @@ class SamplingSection:
     base_urls: tuple[str, ...]
     api_key_env: str  # empty where the endpoints ask for no key
     concurrency: int  # requests at one time
+    stop: tuple[str, ...]  # a completion ends before the first of these
+    engine: dict[str, Any] = field(hash=False)  # arguments of `vllm.LLM`
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,13 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
         base_urls=table.texts("base_urls") or (),
         api_key_env=table.optional_text("api_key_env") or "",
         concurrency=table.integer("concurrency", 16, 1, 1024),
+        stop=table.texts("stop") or (),
+        engine=table.table("engine").raw(),
     )
+    if backend != "vllm" and section.engine:
+        raise table.error("engine", f"is for the vllm backend, this one is {backend!r}")
+    if "model" in section.engine:
+        raise table.error("engine.model", "is set by sampling.model; remove it")
     if backend == "openai" and not section.base_urls:
         raise table.error("base_urls", "is missing: the openai backend needs at least one")
     if section.temperature == 0 and section.k > 1:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from importlib.metadata import version
 
 import click
 
-from orchestrator.errors import PlumError
+from orchestrator.cli.program import run_program
 
 #: Command -> module of orchestrator.cli that holds it under the same name. A
 #: module is imported only when its command is run or listed.
@@ -27,27 +25,21 @@ _COMMANDS = {
     "execute": "execute",
 }
 
-_INTERRUPTED = 130
-
 
 class _LazyGroup(click.Group):
     """Commands in the order of the pipeline, each imported when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, module in _COMMANDS.items() if _exists(module)]
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _COMMANDS.get(cmd_name)
-        if module is None or not _exists(module):
+        if module is None:
             return None
         command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), cmd_name)
         if not isinstance(command, click.Command):
             raise TypeError(f"orchestrator.cli.{module}.{cmd_name} is not a command")
         return command
-
-
-def _exists(module: str) -> bool:
-    return importlib.util.find_spec(f"orchestrator.cli.{module}") is not None
 
 
 @click.group(
@@ -74,24 +66,7 @@ def plum() -> None:
 
 def main() -> None:
     """Entry point of the `plum` program."""
-    try:
-        code = plum.main(standalone_mode=False)
-    except click.exceptions.Exit as e:
-        code = e.exit_code
-    except click.ClickException as e:
-        e.show()
-        code = e.exit_code
-    except PlumError as e:
-        print(f"plum: {e}", file=sys.stderr)
-        code = e.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("plum: interrupted; run the same command again to go on", file=sys.stderr)
-        code = _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our standard output has enough; a second failure at exit would only add noise.
-        sys.stderr.close()
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    run_program(plum, "plum", "run the same command again to go on")
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ def test_a_policy_is_scored_on_humaneval_shaped_problems(
         (["--model", "m", "--benchmark", "absent"], "absent"),
         (["--model", "m", "--benchmark", "b.jsonl", "--n", "2", "--k", "3"], "[1, --n 2]"),
         (["--model", "m", "--benchmark", "b.jsonl", "--temperature", "-1"], "0<=x<=10"),
+        (["--model", "m", "--benchmark", "b.jsonl", "--engine", "dtype"], "is not NAME=VALUE"),
         (["recipe.toml"], "--run-dir"),
     ],
 )

@@ -157,7 +157,7 @@ def test_a_json_array_is_read_like_lines(tmp_path: Path) -> None:
     ("line", "words"),
     [
         (b'{"instruction": "x"', "rows.jsonl:2: is not JSON"),
-        (b'"text"', "rows.jsonl:2: holds str, not an object"),
+        (b'"text"', "rows.jsonl:2: is str, not an object"),
         (b'{"text": "x"}', "rows.jsonl:2: field 'instruction' is missing"),
         (b'{"instruction": 5}', "rows.jsonl:2: field 'instruction' = 5 is not a string"),
         (b'{"instruction": "x", "id": [1]}', "rows.jsonl:2: field 'id' = [1] is not"),

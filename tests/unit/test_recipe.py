@@ -107,6 +107,20 @@ def test_a_full_recipe_is_read_and_paths_start_at_its_folder(tmp_path: Path) -> 
     assert recipe.evaluation[0].name == "held_out"
 
 
+def test_engine_arguments_and_stops_are_taken_as_they_stand(tmp_path: Path) -> None:
+    stop = 'stop = ["\\nclass", "\\ndef"]\nbackend = "vllm"'
+    engine = "[sampling.engine]\ntensor_parallel_size = 2\ndtype = 'bfloat16'\n\n[train]"
+    text = FULL.replace('backend = "transformers"', stop).replace("[train]", engine)
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.sampling is not None
+    assert recipe.sampling.stop == ("\nclass", "\ndef")
+    assert recipe.sampling.engine == {"tensor_parallel_size": 2, "dtype": "bfloat16"}
+    assert recipe.flat()["sampling.engine.tensor_parallel_size"] == 2
+    assert "is for the vllm backend" in refusal(tmp_path, text.replace('"vllm"', '"transformers"'))
+    named = text.replace("tensor_parallel_size = 2", "model = 'other'")
+    assert "sampling.engine.model is set by sampling.model" in refusal(tmp_path, named)
+
+
 def test_a_recipe_can_be_read_from_elsewhere_with_its_own_base(tmp_path: Path) -> None:
     original = load_recipe(write(tmp_path, FULL))
     other = tmp_path / "run"

@@ -1,0 +1,40 @@
+"""Runs a command as a program: an error is one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from orchestrator.errors import PlumError
+
+_INTERRUPTED = 130
+
+
+def run_program(command: click.Command, name: str, again: str) -> NoReturn:
+    """Runs `command` on the arguments of this process and ends it.
+
+    A number that it returns is the exit code; every other end of it is 0.
+
+    name: of the program, in front of its messages.
+    again: how an interrupted command is continued.
+    """
+    try:
+        code = command.main(prog_name=name, standalone_mode=False)
+    except click.exceptions.Exit as e:
+        code = e.exit_code
+    except click.ClickException as e:
+        e.show()
+        code = e.exit_code
+    except PlumError as e:
+        print(f"{name}: {e}", file=sys.stderr)
+        code = e.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print(f"{name}: interrupted; {again}", file=sys.stderr)
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our standard output has enough; a second failure at exit would only add noise.
+        sys.stderr.close()
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
