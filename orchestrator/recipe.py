@@ -1,7 +1,7 @@
 """A run's settings, read from a TOML file into frozen dataclasses. Strict: see `recipe_table`.
 
-Sections that are absent leave their stages out, except `[run]`, `[sandbox]` and
-`[check]`, whose defaults serve, and `[instructions]`, which is required.
+Sections that are absent leave their stages out, except `[run]`, `[quality]`, `[sandbox]`
+and `[check]`, whose defaults serve, and `[instructions]`, which is required.
 """
 
 from __future__ import annotations
@@ -55,6 +55,22 @@ class GenerationSection:
     model: str | None
     api_key_env: str
     path: Path | None
+
+
+@dataclass(frozen=True)
+class QualitySection:
+    """`[quality]`: what a suite must be worth beside that its own reference passes it.
+
+    Each check can be switched off: 0 or false.
+    """
+
+    reruns: int  # times the reference has to pass again
+    reorder: bool  # once with assertions and sets in another order
+    stub: bool  # an empty stub has to fail
+    mutants: int  # of so many mutants of the reference, at least one has to fail
+    min_assertions: int  # different ones
+    merge_equal: bool  # of equal suites of a problem, the first is kept
+    agreement: float  # share of the problem's other references that have to pass
 
 
 @dataclass(frozen=True)
@@ -140,6 +156,7 @@ class Recipe:
     run: RunSection
     instructions: InstructionsSection
     generation: GenerationSection | None
+    quality: QualitySection
     sandbox: SandboxSection
     sampling: SamplingSection | None
     check: CheckSection
@@ -162,7 +179,8 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     """
     top = RecipeTable.load(file, base)
     run, instructions = top.table("run"), top.table("instructions")
-    generation, sandbox = top.optional_table("generation"), top.table("sandbox")
+    generation, quality = top.optional_table("generation"), top.table("quality")
+    sandbox = top.table("sandbox")
     sampled, check = top.optional_table("sampling"), top.table("check")
     exported, train = top.optional_table("export"), top.optional_table("train")
     evaluation = top.tables("evaluation")
@@ -172,6 +190,7 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
         run=_run(run),
         instructions=_instructions(instructions),
         generation=_generation(generation),
+        quality=_quality(quality),
         sandbox=_sandbox(sandbox),
         sampling=sampling,
         check=_check(check),
@@ -218,6 +237,20 @@ def _generation(table: RecipeTable | None) -> GenerationSection | None:
         model=None if recorded else table.text("model"),
         api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
         path=table.file("path") if recorded else None,
+    )
+    table.finish()
+    return section
+
+
+def _quality(table: RecipeTable) -> QualitySection:
+    section = QualitySection(
+        reruns=table.integer("reruns", 1, 0, 100),
+        reorder=table.flag("reorder", True),
+        stub=table.flag("stub", True),
+        mutants=table.integer("mutants", 6, 0, 100),
+        min_assertions=table.integer("min_assertions", 1, 0, 1000),
+        merge_equal=table.flag("merge_equal", True),
+        agreement=table.number("agreement", 0.5, 0.0, 1.0),
     )
     table.finish()
     return section
