@@ -14,10 +14,13 @@ from orchestrator.domain import Limits
 from orchestrator.recipe_table import RecipeTable
 
 INSTRUCTION_FORMATS = ("oss_instruct", "evol_instruct", "sharegpt", "plain")
+GENERATION_PROVIDERS = ("openai", "batch", "recorded")
 SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
 BENCHMARK_FORMATS = ("humaneval", "mbpp", "plain")
 TRAIN_METHODS = ("kto", "dpo", "sft")
 LAUNCHERS = ("process", "docker")
+_PROMPT_PRICE = "usd_per_million_prompt_tokens"
+_COMPLETION_PRICE = "usd_per_million_completion_tokens"
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,12 @@ class InstructionsSection:
 class GenerationSection:
     """`[generation]`: who writes reference solutions and suites.
 
-    Provider "openai" asks `base_url` for `model`; "recorded" replays the answers of `path`.
+    Provider "openai" asks `base_url` for `model`; "batch" hands the same requests to its
+    Batch API; "recorded" replays the answers of `path`.
     """
 
     provider: str
-    answers_per_problem: int
+    answers_per_problem: int | None  # None: the default of each problem's source
     temperature: float
     max_tokens: int
     concurrency: int  # requests at one time
@@ -55,6 +59,12 @@ class GenerationSection:
     model: str | None
     api_key_env: str
     path: Path | None
+    cache: Path | None  # answers of all runs that name it
+    usd_per_million_prompt_tokens: float
+    usd_per_million_completion_tokens: float
+    max_cost_usd: float | None
+    batch_size: int  # requests at most
+    poll_s: float  # between two looks at a batch
 
 
 @dataclass(frozen=True)
@@ -223,11 +233,11 @@ def _instructions(table: RecipeTable) -> InstructionsSection:
 def _generation(table: RecipeTable | None) -> GenerationSection | None:
     if table is None:
         return None
-    provider = table.choice("provider", ("openai", "recorded"))
+    provider = table.choice("provider", GENERATION_PROVIDERS)
     recorded = provider == "recorded"
     section = GenerationSection(
         provider=provider,
-        answers_per_problem=table.integer("answers_per_problem", 3, 1, 64),
+        answers_per_problem=table.optional_integer("answers_per_problem", 1, 64),
         temperature=table.number("temperature", 0.7, 0.0, 2.0),
         max_tokens=table.integer("max_tokens", 2048, 1, 1_000_000),
         concurrency=table.integer("concurrency", 8, 1, 1024),
@@ -237,7 +247,17 @@ def _generation(table: RecipeTable | None) -> GenerationSection | None:
         model=None if recorded else table.text("model"),
         api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
         path=table.file("path") if recorded else None,
+        cache=None if recorded else table.optional_place("cache"),
+        usd_per_million_prompt_tokens=table.number(_PROMPT_PRICE, 0.0, 0.0, 1e6),
+        usd_per_million_completion_tokens=table.number(_COMPLETION_PRICE, 0.0, 0.0, 1e6),
+        max_cost_usd=table.optional_number("max_cost_usd", 0.0, 1e9),
+        batch_size=table.integer("batch_size", 10_000, 1, 50_000),
+        poll_s=table.number("poll_s", 30.0, 0.01, 3600.0),
     )
+    if section.max_cost_usd is not None and _PROMPT_PRICE not in table:
+        raise table.error(_PROMPT_PRICE, "is missing: max_cost_usd needs to know what tokens cost")
+    if section.max_cost_usd is not None and _COMPLETION_PRICE not in table:
+        raise table.error(_COMPLETION_PRICE, "is missing: max_cost_usd needs to know it")
     table.finish()
     return section
 

@@ -32,6 +32,12 @@ _MAY_CHANGE = (
     ".concurrency",
     ".max_retries",
     ".timeout_s",
+    "generation.cache",
+    ".usd_per_million_prompt_tokens",
+    ".usd_per_million_completion_tokens",
+    ".max_cost_usd",
+    ".batch_size",
+    ".poll_s",
 )
 
 

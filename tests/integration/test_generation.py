@@ -10,20 +10,21 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import InputError
-from orchestrator.generation import openai_provider
+from orchestrator.generation import retry
 from orchestrator.generation.openai_provider import OpenAIProvider
 from orchestrator.generation.provider import ProviderError, Request, answer_all
 from orchestrator.generation.recorded import RecordedProvider
 from orchestrator.problem import Problem
 from orchestrator.recipe import GenerationSection
 from orchestrator.store.answers import Answer
-from tests.integration.endpoint import Fault, Reply, serve_endpoint, teacher_answer
+from tests.integration.endpoint import Fault, serve_endpoint, teacher_answer
+from tests.integration.http_server import Reply
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_provider, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(openai_provider, "_LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(retry, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(retry, "_LONGEST_WAIT_S", 0.05)
 
 
 def settings(url: str, **changes: Any) -> GenerationSection:
@@ -39,6 +40,12 @@ def settings(url: str, **changes: Any) -> GenerationSection:
         "model": "teacher",
         "api_key_env": "PLUM_TEST_NO_SUCH_KEY",
         "path": None,
+        "cache": None,
+        "usd_per_million_prompt_tokens": 0.0,
+        "usd_per_million_completion_tokens": 0.0,
+        "max_cost_usd": None,
+        "batch_size": 100,
+        "poll_s": 0.01,
     }
     return GenerationSection(**{**values, **changes})
 

@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.integration.endpoint import Reply, completion, serve_endpoint
+from tests.integration.endpoint import completion, serve_endpoint
+from tests.integration.http_server import Reply
 from tests.integration.run_helpers import labels, plum, stages_of
 
 TASKS = 30
