@@ -109,7 +109,16 @@ def _frozen(db: Database, folder: Path, file: Path | None, given: Recipe | None)
             f"{file}: differs from the recipe that {folder} was started with: "
             f"{'; '.join(changes)}; start another run for other settings"
         )
+    if file is not None and file.read_bytes() != (folder / _RECIPE).read_bytes():
+        _replace_copy(db, folder, file)  # of what may change, the newest holds
     return given
+
+
+def _replace_copy(db: Database, folder: Path, file: Path) -> None:
+    new = folder / f"{_RECIPE}.new"
+    shutil.copyfile(file, new)
+    set_meta(db, "recipe_base", str(file.resolve().parent))
+    new.replace(folder / _RECIPE)
 
 
 def _canonical(recipe: Recipe) -> str:

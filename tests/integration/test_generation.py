@@ -15,39 +15,16 @@ from orchestrator.generation.openai_provider import OpenAIProvider
 from orchestrator.generation.provider import ProviderError, Request, answer_all
 from orchestrator.generation.recorded import RecordedProvider
 from orchestrator.problem import Problem
-from orchestrator.recipe import GenerationSection
 from orchestrator.store.answers import Answer
 from tests.integration.endpoint import Fault, serve_endpoint, teacher_answer
 from tests.integration.http_server import Reply
+from tests.integration.run_helpers import generation_settings as settings
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "_FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(retry, "_LONGEST_WAIT_S", 0.05)
-
-
-def settings(url: str, **changes: Any) -> GenerationSection:
-    values: dict[str, Any] = {
-        "provider": "openai",
-        "answers_per_problem": 1,
-        "temperature": 0.7,
-        "max_tokens": 100,
-        "concurrency": 3,
-        "max_retries": 3,
-        "timeout_s": 5.0,
-        "base_url": url,
-        "model": "teacher",
-        "api_key_env": "PLUM_TEST_NO_SUCH_KEY",
-        "path": None,
-        "cache": None,
-        "usd_per_million_prompt_tokens": 0.0,
-        "usd_per_million_completion_tokens": 0.0,
-        "max_cost_usd": None,
-        "batch_size": 100,
-        "poll_s": 0.01,
-    }
-    return GenerationSection(**{**values, **changes})
 
 
 def problem(number: int) -> Problem:
