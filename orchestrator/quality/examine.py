@@ -147,14 +147,29 @@ class Examiner:
             return Finding()
         if self.language != "python":
             return Finding(skipped=(f"no mutation for {self.language}",))
-        mutants = python_mutants(suite.reference, self.settings.mutants, self.seed)
-        trials = [Trial(mutant, suite.test) for mutant in mutants]
-        if not trials:
-            return Finding(skipped=("no mutant: nothing to change",))
         # The first alone: nearly every suite notices it.
-        first = _must_notice(trials[:1], results)
+        first = self._must_notice(suite, 1, results)
         alone_is_enough = not (first.dropped or first.skipped)
-        return first if alone_is_enough else _must_notice(trials, results)
+        return (
+            first if alone_is_enough else self._must_notice(suite, self.settings.mutants, results)
+        )
+
+    def _must_notice(self, suite: SuiteText, count: int, results: Results) -> Finding:
+        mutants = python_mutants(suite.reference, count, self.seed)
+        if not mutants:
+            return Finding(skipped=("no mutant: nothing to change",))
+        trials = [Trial(mutant, suite.test) for mutant in mutants]
+        known = [results(trial) for trial in trials]
+        verdicts = {result.verdict for result in known if result is not None}
+        if Verdict.ASSERTION_FAILED in verdicts:
+            return Finding()
+        missing = tuple(t for t, r in zip(trials, known, strict=True) if r is None)
+        if missing:
+            return Finding(needed=missing)
+        # A crash is noticed by the emptiest suite: it speaks neither for a suite nor against it.
+        if Verdict.PASSED in verdicts:
+            return Finding(dropped="vacuous: no mutant fails an assertion")
+        return Finding(skipped=("every mutant crashes",))
 
     def _other_names(self, suites: Sequence[SuiteText], left: list[int]) -> dict[int, str]:
         """Suites that call other names than the first one: no candidate can pass both."""
@@ -217,20 +232,6 @@ def _must_pass(trials: Sequence[Trial], results: Results, reason: str) -> Findin
         return Finding(needed=missing)
     failed = [r for r in known if r is not None and r.verdict is not Verdict.PASSED]
     return Finding(dropped=f"{reason}: {failed[0].verdict}") if failed else Finding()
-
-
-def _must_notice(mutants: Sequence[Trial], results: Results) -> Finding:
-    known = [results(mutant) for mutant in mutants]
-    verdicts = {result.verdict for result in known if result is not None}
-    if Verdict.ASSERTION_FAILED in verdicts:
-        return Finding()
-    missing = tuple(t for t, r in zip(mutants, known, strict=True) if r is None)
-    if missing:
-        return Finding(needed=missing)
-    # A crash is noticed by the emptiest suite: it speaks neither for a suite nor against it.
-    if Verdict.PASSED in verdicts:
-        return Finding(dropped="vacuous: no mutant fails an assertion")
-    return Finding(skipped=("every mutant crashes",))
 
 
 def _says_nothing(result: ExecutionResult) -> bool:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator
 from functools import lru_cache
 
-from orchestrator.quality.python_code import is_docstring, parse, unparse
+from orchestrator.quality.python_code import REMEMBERED, is_docstring, parse, unparse
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -55,9 +55,12 @@ _CALLED = {
 _FEW = 3
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def python_mutants(reference: str, count: int, seed: int) -> tuple[str, ...]:
-    """Up to `count` different mutants, the same for the same arguments."""
+    """Up to `count` different mutants, the same for the same arguments.
+
+    A larger count begins with the same mutants.
+    """
     tree = parse(reference)
     if tree is None:
         return ()

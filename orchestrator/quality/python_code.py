@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 import warnings
 
+#: Variants that are kept for the next step of the trials, of each kind: more than there are
+#: suites that are tried together.
+REMEMBERED = 16_384
+
 
 def parse(source: str) -> ast.Module | None:
     """The tree of a program, or None where there is none we can work with."""

@@ -12,7 +12,7 @@ import random
 from functools import lru_cache
 
 from orchestrator.quality.assertions import is_assertion
-from orchestrator.quality.python_code import insert_first, parse, unparse
+from orchestrator.quality.python_code import REMEMBERED, insert_first, parse, unparse
 
 #: What goes through its argument from the first element to the last.
 _WALKING = frozenset(
@@ -30,7 +30,7 @@ def {_HELPER}(values):
 """
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def python_reordered(reference: str, suite: str, seed: int) -> tuple[str, str] | None:
     """Reference and suite in another order; None where they have no order that could change."""
     program, tests = parse(reference), parse(suite)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from functools import lru_cache
 
-from orchestrator.quality.python_code import parse, unparse
+from orchestrator.quality.python_code import REMEMBERED, parse, unparse
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=REMEMBERED)
 def python_stub(reference: str) -> str | None:
     """The reference with every function's body taken out; None where it has no function."""
     tree = parse(reference)

@@ -42,7 +42,7 @@ class Answering:
                 sha = request_sha(problem)
                 there = answered(self.db, sha) | handed_in(self.db, sha)
                 wanted = answers_wanted(self.settings.answers_per_problem, problem.source)
-                for index in set(range(wanted)) - there:
+                for index in sorted(set(range(wanted)) - there):
                     if not self._from_cache(problem, sha, index):
                         yield Request(problem, index, sha)
 

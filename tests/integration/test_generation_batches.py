@@ -15,6 +15,7 @@ from orchestrator.generation import retry
 from orchestrator.generation.provider import ProviderError
 from orchestrator.run import open_run
 from orchestrator.stages.pipeline import run_stages
+from orchestrator.status import read_status
 from orchestrator.store.database import open_reader
 from orchestrator.store.stages import StageSummary
 from tests.integration.batch_endpoint import BatchEndpoint, CallFault, serve_batches
@@ -86,6 +87,8 @@ def test_batches_give_what_single_requests_give(tmp_path: Path, endpoint: BatchE
         "completion tokens": 20 * ANSWERS,
     }
     assert endpoint.sizes() == [8, 8, 5]
+    count = next(c for c in read_status(tmp_path / "batch" / "run").counts if c.name == "answers")
+    assert (count.done, count.total) == (ANSWERS, ANSWERS)
     assert set(endpoint.paid.values()) == {1}
     with serve_endpoint() as single:
         generate(tmp_path / "single", recipe(tmp_path / "single", single.url, provider="openai"))

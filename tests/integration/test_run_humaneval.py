@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.store.answers import self_consistency
 from orchestrator.store.database import open_reader
 from tests.integration.endpoint import completion, serve_endpoint
 from tests.integration.http_server import Reply
@@ -256,6 +257,13 @@ def test_the_counts_add_up_from_answers_to_rows(
     with open_reader(folder) as db:
         # What no candidate can pass, as it checks the toss of a coin.
         lucky = db.rows("SELECT problem_id FROM suites WHERE kept GROUP BY 1 HAVING count(*) > 1")
+        (consistency,) = self_consistency(db)
+    assert consistency.source == "plain"
+    assert consistency.answers == len(FLAWS) * PROBLEMS
+    assert consistency.suites == (len(FLAWS) - 2) * PROBLEMS  # two have no suite or no code
+    assert consistency.kept == stages["filter"]["counts"]["kept"] >= PROBLEMS
+    # Sound, vacuous and flaky ones; whether the sandbox takes `callable` for a check is its matter.
+    assert 4 * PROBLEMS <= consistency.consistent <= 6 * PROBLEMS
     rows = [row for row in labels(folder) if (row[0],) not in lucky]
     fair = PROBLEMS - len(lucky)
     found = Counter((KINDS[index], value) for _, index, _, value, _, _ in rows)

@@ -229,6 +229,7 @@ def test_mutants_differ_in_one_place_each_and_from_each_other() -> None:
     mutants = python_mutants(REFERENCE, 10, 0)
     assert python_mutants(REFERENCE, 10, 0) == mutants
     assert len(set(mutants)) == len(mutants) >= 5
+    assert all(python_mutants(REFERENCE, count, 0) == mutants[:count] for count in (1, 3))
     original = ast.unparse(ast.parse(REFERENCE)).splitlines()
     for mutant in mutants:
         assert sum(a != b for a, b in zip(mutant.splitlines(), original, strict=True)) == 1
