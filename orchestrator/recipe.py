@@ -1,7 +1,7 @@
 """A run's settings, read from a TOML file into frozen dataclasses. Strict: see `recipe_table`.
 
-Sections that are absent leave their stages out, except `[run]`, `[sandbox]` and
-`[check]`, whose defaults serve, and `[instructions]`, which is required.
+Sections that are absent leave their stages out, except `[run]`, `[quality]`, `[sandbox]`
+and `[check]`, whose defaults serve, and `[instructions]`, which is required.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from orchestrator.recipe_instructions import (
 )
 from orchestrator.recipe_table import RecipeTable
 
+GENERATION_PROVIDERS = ("openai", "batch", "recorded")
 SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
 TRAIN_METHODS = ("kto", "dpo", "sft")
 LAUNCHERS = ("process", "docker")
+_PROMPT_PRICE = "usd_per_million_prompt_tokens"
+_COMPLETION_PRICE = "usd_per_million_completion_tokens"
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,12 @@ class RunSection:
 class GenerationSection:
     """`[generation]`: who writes reference solutions and suites.
 
-    Provider "openai" asks `base_url` for `model`; "recorded" replays the answers of `path`.
+    Provider "openai" asks `base_url` for `model`; "batch" hands the same requests to its
+    Batch API; "recorded" replays the answers of `path`.
     """
 
     provider: str
-    answers_per_problem: int
+    answers_per_problem: int | None  # None: the default of each problem's source
     temperature: float
     max_tokens: int
     concurrency: int  # requests at one time
@@ -52,6 +56,28 @@ class GenerationSection:
     model: str | None
     api_key_env: str
     path: Path | None
+    cache: Path | None  # answers of all runs that name it
+    usd_per_million_prompt_tokens: float
+    usd_per_million_completion_tokens: float
+    max_cost_usd: float | None
+    batch_size: int  # requests at most
+    poll_s: float  # between two looks at a batch
+
+
+@dataclass(frozen=True)
+class QualitySection:
+    """`[quality]`: what a suite must be worth beside that its own reference passes it.
+
+    Each check can be switched off: 0 or false.
+    """
+
+    reruns: int  # times the reference has to pass again
+    reorder: bool  # once with assertions and sets in another order
+    stub: bool  # an empty stub has to fail
+    mutants: int  # of so many mutants of the reference, at least one has to fail
+    min_assertions: int  # different ones
+    merge_equal: bool  # of equal suites of a problem, the first is kept
+    agreement: float  # share of the problem's other references that have to pass
 
 
 @dataclass(frozen=True)
@@ -129,6 +155,7 @@ class Recipe:
     run: RunSection
     instructions: InstructionsSection
     generation: GenerationSection | None
+    quality: QualitySection
     sandbox: SandboxSection
     sampling: SamplingSection | None
     check: CheckSection
@@ -151,7 +178,8 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     """
     top = RecipeTable.load(file, base)
     run, instructions = top.table("run"), top.table("instructions")
-    generation, sandbox = top.optional_table("generation"), top.table("sandbox")
+    generation, quality = top.optional_table("generation"), top.table("quality")
+    sandbox = top.table("sandbox")
     sampled, check = top.optional_table("sampling"), top.table("check")
     exported, train = top.optional_table("export"), top.optional_table("train")
     evaluation = top.tables("evaluation")
@@ -161,6 +189,7 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
         run=settings,
         instructions=read_instructions_section(instructions),
         generation=_generation(generation),
+        quality=_quality(quality),
         sandbox=_sandbox(sandbox),
         sampling=sampling,
         check=_check(check, settings.language),
@@ -183,11 +212,11 @@ def _run(table: RecipeTable) -> RunSection:
 def _generation(table: RecipeTable | None) -> GenerationSection | None:
     if table is None:
         return None
-    provider = table.choice("provider", ("openai", "recorded"))
+    provider = table.choice("provider", GENERATION_PROVIDERS)
     recorded = provider == "recorded"
     section = GenerationSection(
         provider=provider,
-        answers_per_problem=table.integer("answers_per_problem", 3, 1, 64),
+        answers_per_problem=table.optional_integer("answers_per_problem", 1, 64),
         temperature=table.number("temperature", 0.7, 0.0, 2.0),
         max_tokens=table.integer("max_tokens", 2048, 1, 1_000_000),
         concurrency=table.integer("concurrency", 8, 1, 1024),
@@ -197,6 +226,30 @@ def _generation(table: RecipeTable | None) -> GenerationSection | None:
         model=None if recorded else table.text("model"),
         api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
         path=table.file("path") if recorded else None,
+        cache=None if recorded else table.optional_place("cache"),
+        usd_per_million_prompt_tokens=table.number(_PROMPT_PRICE, 0.0, 0.0, 1e6),
+        usd_per_million_completion_tokens=table.number(_COMPLETION_PRICE, 0.0, 0.0, 1e6),
+        max_cost_usd=table.optional_number("max_cost_usd", 0.0, 1e9),
+        batch_size=table.integer("batch_size", 10_000, 1, 50_000),
+        poll_s=table.number("poll_s", 30.0, 0.01, 3600.0),
+    )
+    if section.max_cost_usd is not None and _PROMPT_PRICE not in table:
+        raise table.error(_PROMPT_PRICE, "is missing: max_cost_usd needs to know what tokens cost")
+    if section.max_cost_usd is not None and _COMPLETION_PRICE not in table:
+        raise table.error(_COMPLETION_PRICE, "is missing: max_cost_usd needs to know it")
+    table.finish()
+    return section
+
+
+def _quality(table: RecipeTable) -> QualitySection:
+    section = QualitySection(
+        reruns=table.integer("reruns", 1, 0, 100),
+        reorder=table.flag("reorder", True),
+        stub=table.flag("stub", True),
+        mutants=table.integer("mutants", 6, 0, 100),
+        min_assertions=table.integer("min_assertions", 1, 0, 1000),
+        merge_equal=table.flag("merge_equal", True),
+        agreement=table.number("agreement", 0.5, 0.0, 1.0),
     )
     table.finish()
     return section

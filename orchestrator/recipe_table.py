@@ -132,6 +132,10 @@ class RecipeTable:
             raise self.error(key, f"= {self.text(key)!r}: there is no {path}")
         return path
 
+    def optional_place(self, key: str) -> Path | None:
+        """Where a file is or will be made, as an absolute path, or None where the key is absent."""
+        return self._base / Path(self.text(key)).expanduser() if self._offers(key) else None
+
     def folder_or_name(self, key: str) -> str:
         """A model or a dataset: a folder, as an absolute path, or else its name on the hub."""
         name = self.text(key)

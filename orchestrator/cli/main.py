@@ -60,6 +60,8 @@ def plum() -> None:
       2    bad input: file, line, field, value and bound are named
       3    the sandbox could not be reached or did not answer everything;
            what was done is kept, run the command again
+      4    the recipe's bound on the cost is reached; what was paid for is kept,
+           run the command again with a higher one
       130  interrupted; what was done is kept
     """
 

@@ -74,7 +74,8 @@ def as_data(record: StageRecord) -> dict[str, Any]:
 EXITS = """
 \b
 Exit codes: 0 done, 1 failed, 2 bad input, 3 the sandbox did not answer
-everything (what was done is kept; run the command again).
+everything, 4 the recipe's max_cost_usd is reached (what was done is kept;
+run the command again, after 4 with a recipe whose bound is higher).
 """
 
 
@@ -91,7 +92,8 @@ generate = _command(
     "generate",
     ["load", "generate", "filter"],
     """Loads the instructions, has suites written for them, and keeps those that their own
-    reference solution passes. Answers that are stored are never asked for again.
+    reference solution passes and that tell right from wrong (see [quality] in the recipe).
+    Answers that are stored are never asked for again; batches under way are found again.
 
     \b
     Example:

@@ -122,16 +122,6 @@ _PAIRS = (
 )
 
 
-def count_missing_references(db: Database) -> int:
-    """Pairs of reference and suite that are to be executed before suites can be decided."""
-    count: int = db.value(
-        "SELECT count(*) FROM (SELECT DISTINCT u.reference_sha, u.test_sha FROM suites u"
-        " LEFT JOIN executions e ON e.candidate_sha = u.reference_sha AND e.test_sha = u.test_sha"
-        " WHERE u.kept IS NULL AND e.candidate_sha IS NULL)"
-    )
-    return count
-
-
 def count_missing_pairs(db: Database) -> int:
     """Pairs of candidate and kept suite without a result, over the whole run."""
     count: int = db.value(

@@ -50,6 +50,16 @@ def count_problems(db: Database) -> int:
     return count
 
 
+def counts_by_source(db: Database) -> dict[str, int]:
+    """Problems by where they came from."""
+    return dict(db.rows("SELECT source, count(*) FROM problems GROUP BY source"))
+
+
+def problem_by_id(db: Database, problem_id: str) -> Problem:
+    """The problem with this id, which must be one of the run's."""
+    return Problem(*db.rows(f"SELECT {_COLUMNS} FROM problems WHERE id = ?", (problem_id,))[0])
+
+
 def drop_counts(db: Database) -> dict[str, int]:
     """Rows that did not become a problem, by reason."""
     return dict(db.rows("SELECT reason, count(*) FROM problem_drops GROUP BY reason"))

@@ -114,7 +114,25 @@ CREATE TABLE evaluations (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_GENERATION = """
+ALTER TABLE answers ADD COLUMN cost_usd REAL NOT NULL DEFAULT 0;  -- as paid by this run
+ALTER TABLE suites ADD COLUMN skipped TEXT NOT NULL DEFAULT '[]'; -- JSON: quality checks left out
+CREATE TABLE batches (                      -- handed to the endpoint as a whole
+    id INTEGER PRIMARY KEY,
+    input_file_id TEXT,                     -- NULL: not uploaded yet
+    batch_id TEXT                           -- NULL: not created yet, as far as we know
+);
+CREATE TABLE batch_requests (               -- of batches that have not been collected
+    request_sha TEXT NOT NULL,
+    answer_index INTEGER NOT NULL,
+    problem_id TEXT NOT NULL REFERENCES problems (id),
+    batch INTEGER NOT NULL REFERENCES batches (id),
+    PRIMARY KEY (request_sha, answer_index)
+) WITHOUT ROWID;
+CREATE INDEX batch_requests_by_batch ON batch_requests (batch);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _GENERATION)
 
 
 def check_version(connection: sqlite3.Connection) -> int:

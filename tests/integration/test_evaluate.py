@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.endpoint import Reply, serve_endpoint
+from tests.integration.endpoint import serve_endpoint
+from tests.integration.http_server import Reply
 from tests.integration.run_helpers import plum
 
 PROBLEMS = 12

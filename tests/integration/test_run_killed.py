@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.store.database import open_reader
-from tests.integration.endpoint import Endpoint, Reply, serve_endpoint
+from tests.integration.endpoint import Endpoint, serve_endpoint
+from tests.integration.http_server import Reply
 from tests.integration.run_helpers import (
     count,
     dataset,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InputError
-from orchestrator.recipe import load_recipe
+from orchestrator.recipe import QualitySection, load_recipe
 
 MINIMAL = """
 [instructions]
@@ -86,6 +86,7 @@ def test_a_minimal_recipe_has_defaults_and_leaves_stages_out(tmp_path: Path) -> 
     assert recipe.run.language == "python"
     assert recipe.sandbox.launcher == "process"
     assert recipe.check.enabled
+    assert recipe.quality == QualitySection(1, True, True, 6, 1, True, 0.5)
     assert (recipe.generation, recipe.sampling, recipe.train, recipe.evaluation) == (
         None,
         None,
@@ -163,6 +164,19 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
         ('launcher = "process"', 'launcher = "process"\naddress = "a:1"', ["exclude each other"]),
         ('model = "teacher"', "", ["generation.model", "missing"]),
         ('model = "teacher"', 'modle = "x"', ["generation.model", "missing", "'modle'"]),
+        ('"openai"', '"azure"', ["generation.provider = 'azure'", "openai, batch, recorded"]),
+        (
+            'model = "teacher"',
+            'model = "teacher"\nmax_cost_usd = 5',
+            ["generation.usd_per_million_prompt_tokens is missing", "max_cost_usd"],
+        ),
+        (
+            'model = "teacher"',
+            'model = "teacher"\nmax_cost_usd = -1',
+            ["generation.max_cost_usd = -1 is outside [0.0, 1000000000.0]"],
+        ),
+        ("[sandbox]", "[quality]\nmutant = 3\n[sandbox]", ["quality.mutant", "'mutants'"]),
+        ("[sandbox]", "[quality]\nagreement = 2\n[sandbox]", ["agreement = 2", "[0.0, 1.0]"]),
         ("k = [1, 5]", "k = [1, 6]", ["evaluation[0].k", "6", "samples = 5"]),
         ('formats = ["kto", "dpo"]', 'formats = ["dpo"]', ["export.formats", "'kto'"]),
         ('formats = ["kto", "dpo"]', 'formats = ["ktoo"]', ["export.formats", "'ktoo'"]),
