@@ -109,12 +109,11 @@ def _without_twins(
             by_text.setdefault(sample.completion, []).append(sample)
     classes: dict[bool, list[LabelledSample]] = {True: [], False: []}
     for twins in by_text.values():
-        sides = {side(s) for s in twins}
-        agreed = len(sides) == 1
+        agreed = len({side(s) for s in twins}) == 1
         for twin in twins:
             fates[twin.index] = "merged: duplicate" if agreed else "dropped: duplicates disagree"
         if agreed:
-            classes[True in sides].append(twins[0])
+            classes[side(twins[0]) is True].append(twins[0])
     return classes
 
 

@@ -55,6 +55,7 @@ def _with_own_ids(rows: Iterable[Instruction | Drop]) -> Iterator[Instruction | 
 def _first(rows: Iterable[Instruction | Drop], count: int) -> Iterator[Instruction | Drop]:
     for row in rows:
         yield row
-        count -= isinstance(row, Instruction)
-        if count == 0:
-            return
+        if isinstance(row, Instruction):
+            count -= 1
+            if count == 0:
+                return

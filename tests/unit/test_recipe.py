@@ -163,6 +163,15 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
         ('"instructions.jsonl"', '"gone.jsonl"', ["instructions.path", "gone.jsonl"]),
         ('launcher = "process"', 'launcher = "process"\naddress = "a:1"', ["exclude each other"]),
         ('model = "teacher"', "", ["generation.model", "missing"]),
+        ('["kto", "dpo"]', '["ktoo"]', ["export.formats", "holds 'ktoo'", "ablation"]),
+        ('["kto", "dpo"]', '["kto", "kto"]', ["export.formats", "names one twice"]),
+        ('["kto", "dpo"]', '["dpo"]', ["export.formats", "lacks 'kto'"]),
+        (
+            "max_per_problem = 8",
+            'styles = ["conversational"]',
+            ["export.styles", "lacks 'plain', the rows that [train] reads"],
+        ),
+        ("max_per_problem = 8", 'file_types = ["parquet"]', ["file_types", "lacks 'jsonl'"]),
         ('model = "teacher"', 'modle = "x"', ["generation.model", "missing", "'modle'"]),
         ('"openai"', '"azure"', ["generation.provider = 'azure'", "openai, batch, recorded"]),
         (
