@@ -14,6 +14,12 @@ from typing import Any
 from orchestrator.check_codes import CHECK_CODES, Meaning
 from orchestrator.domain import Limits
 from orchestrator.recipe_export import ExportSection, read_export_section
+from orchestrator.recipe_generation import (
+    GenerationSection,
+    QualitySection,
+    read_generation_section,
+    read_quality_section,
+)
 from orchestrator.recipe_instructions import (
     BENCHMARK_FORMATS,
     InstructionsSection,
@@ -21,12 +27,9 @@ from orchestrator.recipe_instructions import (
 )
 from orchestrator.recipe_table import RecipeTable
 
-GENERATION_PROVIDERS = ("openai", "batch", "recorded")
 SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
 TRAIN_METHODS = ("kto", "dpo", "sft")
 LAUNCHERS = ("process", "docker")
-_PROMPT_PRICE = "usd_per_million_prompt_tokens"
-_COMPLETION_PRICE = "usd_per_million_completion_tokens"
 
 
 @dataclass(frozen=True)
@@ -35,49 +38,6 @@ class RunSection:
 
     seed: int
     language: str
-
-
-@dataclass(frozen=True)
-class GenerationSection:
-    """`[generation]`: who writes reference solutions and suites.
-
-    Provider "openai" asks `base_url` for `model`; "batch" hands the same requests to its
-    Batch API; "recorded" replays the answers of `path`.
-    """
-
-    provider: str
-    answers_per_problem: int | None  # None: the default of each problem's source
-    temperature: float
-    max_tokens: int
-    concurrency: int  # requests at one time
-    max_retries: int
-    timeout_s: float  # of one request
-    base_url: str | None
-    model: str | None
-    api_key_env: str
-    path: Path | None
-    cache: Path | None  # answers of all runs that name it
-    usd_per_million_prompt_tokens: float
-    usd_per_million_completion_tokens: float
-    max_cost_usd: float | None
-    batch_size: int  # requests at most
-    poll_s: float  # between two looks at a batch
-
-
-@dataclass(frozen=True)
-class QualitySection:
-    """`[quality]`: what a suite must be worth beside that its own reference passes it.
-
-    Each check can be switched off: 0 or false.
-    """
-
-    reruns: int  # times the reference has to pass again
-    reorder: bool  # once with assertions and sets in another order
-    stub: bool  # an empty stub has to fail
-    mutants: int  # of so many mutants of the reference, at least one has to fail
-    min_assertions: int  # different ones
-    merge_equal: bool  # of equal suites of a problem, the first is kept
-    agreement: float  # share of the problem's other references that have to pass
 
 
 @dataclass(frozen=True)
@@ -188,8 +148,8 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     recipe = Recipe(
         run=settings,
         instructions=read_instructions_section(instructions),
-        generation=_generation(generation),
-        quality=_quality(quality),
+        generation=read_generation_section(generation),
+        quality=read_quality_section(quality),
         sandbox=_sandbox(sandbox),
         sampling=sampling,
         check=_check(check, settings.language),
@@ -204,52 +164,6 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
 def _run(table: RecipeTable) -> RunSection:
     section = RunSection(
         seed=table.integer("seed", 0, 0, 2**31 - 1), language=table.text("language", "python")
-    )
-    table.finish()
-    return section
-
-
-def _generation(table: RecipeTable | None) -> GenerationSection | None:
-    if table is None:
-        return None
-    provider = table.choice("provider", GENERATION_PROVIDERS)
-    recorded = provider == "recorded"
-    section = GenerationSection(
-        provider=provider,
-        answers_per_problem=table.optional_integer("answers_per_problem", 1, 64),
-        temperature=table.number("temperature", 0.7, 0.0, 2.0),
-        max_tokens=table.integer("max_tokens", 2048, 1, 1_000_000),
-        concurrency=table.integer("concurrency", 8, 1, 1024),
-        max_retries=table.integer("max_retries", 6, 0, 100),
-        timeout_s=table.number("timeout_s", 300.0, 0.1, 86_400.0),
-        base_url=None if recorded else table.optional_text("base_url"),
-        model=None if recorded else table.text("model"),
-        api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
-        path=table.file("path") if recorded else None,
-        cache=None if recorded else table.optional_place("cache"),
-        usd_per_million_prompt_tokens=table.number(_PROMPT_PRICE, 0.0, 0.0, 1e6),
-        usd_per_million_completion_tokens=table.number(_COMPLETION_PRICE, 0.0, 0.0, 1e6),
-        max_cost_usd=table.optional_number("max_cost_usd", 0.0, 1e9),
-        batch_size=table.integer("batch_size", 10_000, 1, 50_000),
-        poll_s=table.number("poll_s", 30.0, 0.01, 3600.0),
-    )
-    if section.max_cost_usd is not None and _PROMPT_PRICE not in table:
-        raise table.error(_PROMPT_PRICE, "is missing: max_cost_usd needs to know what tokens cost")
-    if section.max_cost_usd is not None and _COMPLETION_PRICE not in table:
-        raise table.error(_COMPLETION_PRICE, "is missing: max_cost_usd needs to know it")
-    table.finish()
-    return section
-
-
-def _quality(table: RecipeTable) -> QualitySection:
-    section = QualitySection(
-        reruns=table.integer("reruns", 1, 0, 100),
-        reorder=table.flag("reorder", True),
-        stub=table.flag("stub", True),
-        mutants=table.integer("mutants", 6, 0, 100),
-        min_assertions=table.integer("min_assertions", 1, 0, 1000),
-        merge_equal=table.flag("merge_equal", True),
-        agreement=table.number("agreement", 0.5, 0.0, 1.0),
     )
     table.finish()
     return section

@@ -33,11 +33,11 @@ _MAY_CHANGE = (
     ".max_retries",
     ".timeout_s",
     "generation.cache",
-    ".usd_per_million_prompt_tokens",
-    ".usd_per_million_completion_tokens",
-    ".max_cost_usd",
-    ".batch_size",
-    ".poll_s",
+    "generation.usd_per_million_prompt_tokens",
+    "generation.usd_per_million_completion_tokens",
+    "generation.max_cost_usd",
+    "generation.batch_size",
+    "generation.poll_s",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +81,7 @@ run the command again, after 4 with a recipe whose bound is higher).
 
 
 def _command(name: str, stages: list[str], text: str) -> click.Command:
-    @click.command(name, help=f"{text}\n{EXITS}")
+    @click.command(name, help=f"{cleandoc(text)}\n{EXITS}")
     @run_options
     def command(recipe: Path | None, run_dir: Path, as_json: bool) -> int:
         return run_and_print(recipe, run_dir, stages, as_json)

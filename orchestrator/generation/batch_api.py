@@ -23,7 +23,7 @@ from orchestrator.generation.completions import Unreadable, request_body
 from orchestrator.generation.provider import ProviderError, Request, content_sha
 from orchestrator.generation.retry import GaveUp, Repeater, describe
 from orchestrator.problem import Problem
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from orchestrator.errors import BudgetError
 from orchestrator.generation.prompt import messages
 from orchestrator.problem import Problem
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 from orchestrator.store.answers import Answer
 
 #: For what a chat template adds to the messages.

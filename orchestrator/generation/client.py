@@ -7,7 +7,7 @@ import os
 import openai
 
 from orchestrator.generation.provider import ProviderError
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 
 
 def open_client(settings: GenerationSection) -> openai.OpenAI:

@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.generation.prompt import messages
 from orchestrator.problem import Problem
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 from orchestrator.store.answers import Answer
 
 #: Statuses that say "not this request": it can never be answered, others can.

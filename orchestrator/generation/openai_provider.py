@@ -11,7 +11,7 @@ from orchestrator.generation.completions import REFUSED, Unreadable, read_comple
 from orchestrator.generation.provider import Request, content_sha
 from orchestrator.generation.retry import GaveUp, Repeater, describe
 from orchestrator.problem import Problem
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 from orchestrator.store.answers import Answer
 
 

@@ -16,7 +16,7 @@ from orchestrator.quality.assertions import distinct_assertions, suite_key
 from orchestrator.quality.mutants import python_mutants
 from orchestrator.quality.reorder import python_reordered
 from orchestrator.quality.stub import python_stub
-from orchestrator.recipe import QualitySection
+from orchestrator.recipe_generation import QualitySection
 
 KEPT = "reference passes"
 

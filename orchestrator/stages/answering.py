@@ -12,7 +12,7 @@ from orchestrator.generation.cache import AnswerCache
 from orchestrator.generation.provider import Request
 from orchestrator.problem import Problem
 from orchestrator.progress import Progress
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 from orchestrator.store.answers import Answer, add_answer, answered
 from orchestrator.store.batches import forget_request, handed_in
 from orchestrator.store.database import Database

@@ -12,7 +12,7 @@ from orchestrator.generation.provider import Provider, Request, answer_all
 from orchestrator.generation.recorded import RecordedProvider
 from orchestrator.problem import Problem
 from orchestrator.progress import Progress
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 from orchestrator.run import Run
 from orchestrator.run_inputs import freeze_file
 from orchestrator.stages.answering import Answering

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from orchestrator.recipe import GenerationSection
+from orchestrator.recipe_generation import GenerationSection
 from orchestrator.store.database import Database, open_reader
 
 

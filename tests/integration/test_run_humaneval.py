@@ -69,14 +69,16 @@ def answer(solution: str, test: str) -> str:
 
 
 def comparing_with_itself(task: Task) -> str:
-    """A suite that calls everything the real one calls, and compares each result with another."""
+    """A suite that calls what the real one calls, and compares each result with another."""
+    name = name_of(task)
     calls = [
         ast.unparse(node)
         for node in ast.walk(ast.parse(task["test"]))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == name_of(task)
+        if isinstance(node, ast.Call)
+        # The others need variables of the real suite.
+        and {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} == {name}
     ]
-    chosen = [call for call in calls if not any(name in call for name in ("i)", "x)", "n)"))][:3]
-    return "".join(f"assert {call} == {call}\n" for call in chosen)
+    return "".join(f"assert {call} == {call}\n" for call in calls[:3] or [name])
 
 
 def order_of_texts() -> list[str]:

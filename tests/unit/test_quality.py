@@ -16,7 +16,7 @@ from orchestrator.quality.examine import Examiner, Finding, SuiteText, Trial
 from orchestrator.quality.mutants import python_mutants
 from orchestrator.quality.reorder import python_reordered
 from orchestrator.quality.stub import python_stub
-from orchestrator.recipe import QualitySection
+from orchestrator.recipe_generation import QualitySection
 
 REFERENCE = """\
 def clamp(x, low=0, high=9):

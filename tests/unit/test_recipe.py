@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InputError
-from orchestrator.recipe import QualitySection, load_recipe
+from orchestrator.recipe import load_recipe
+from orchestrator.recipe_generation import QualitySection
 
 MINIMAL = """
 [instructions]
