@@ -27,6 +27,8 @@ _MORE_TRIES = 2
 #: Sources that may wait in the queue, all jobs together; one job more than fits is let in
 #: when the queue is empty.
 _QUEUE_BYTES = 256 << 20
+#: Sources of those who wait for room, all streams together: each could hold one.
+_WAITING_BYTES = 256 << 20
 _RETRY_DELAY_S = (0.1, 30.0)
 _SMOOTHING = 0.05
 
@@ -121,12 +123,7 @@ class Dispatcher:
         """
         self._require_served(job.language)
         if self._room or not self._fits(job):
-            self._metrics.error(job.language, StatusCode.RESOURCE_EXHAUSTED.name)
-            raise RequestError(
-                StatusCode.RESOURCE_EXHAUSTED,
-                f"the queue is full: {self._queued} wait and the bound is {self.capacity}",
-                self._retry_delay_s(),
-            )
+            raise self._full(job, f"{self._queued} wait and the bound is {self.capacity}")
         self._enqueue(job)
         self._pump()
 
@@ -134,10 +131,16 @@ class Dispatcher:
         """Queues `job` as soon as there is room, in the order of asking.
 
         Raises:
-            RequestError: NOT_FOUND for a language that is not served.
+            RequestError: NOT_FOUND for a language that is not served, RESOURCE_EXHAUSTED where
+                those who wait for room hold too much already.
         """
         self._require_served(job.language)
         if self._room or not self._fits(job):
+            waiting = sum(other.size_bytes for _, other in self._room) if self._room else 0
+            if waiting + job.size_bytes > _WAITING_BYTES:
+                raise self._full(
+                    job, f"{waiting} bytes wait for room and the bound is {_WAITING_BYTES}"
+                )
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._room.append((turn, job))
             try:
@@ -169,6 +172,11 @@ class Dispatcher:
             self._leave_queue(job)
             self._let_in()
             self._pump()
+
+    def _full(self, job: Job, why: str) -> RequestError:
+        self._metrics.error(job.language, StatusCode.RESOURCE_EXHAUSTED.name)
+        message = f"the queue is full: {why}"
+        return RequestError(StatusCode.RESOURCE_EXHAUSTED, message, self._retry_delay_s())
 
     def _require_served(self, language: str) -> None:
         if language not in self._lanes:

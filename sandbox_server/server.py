@@ -25,6 +25,8 @@ from sandbox_server.supervisor import Supervisor
 _log = logging.getLogger("plum-sandbox")
 
 _MAX_RECEIVE_BYTES = 64 << 20
+#: Further ones wait in the client, where they cost us nothing.
+_STREAMS_PER_CONNECTION = 1024
 #: A health service that serves for as long as the process is well, whatever becomes of workers.
 _LIVE = "live"
 _UNIX = "unix:"
@@ -137,6 +139,7 @@ class Server:
         options: list[tuple[str, int]] = [
             ("grpc.max_receive_message_length", _MAX_RECEIVE_BYTES),
             ("grpc.max_send_message_length", _MAX_RECEIVE_BYTES),
+            ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
             ("grpc.so_reuseport", 0),  # two servers on one port would share it silently
             # Clients may ask every ten seconds whether we are still there.
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

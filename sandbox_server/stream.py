@@ -108,14 +108,19 @@ class ExecutionStream:
                 )
             job = self._make_job(execution, partial(self._finished, name))
         except RequestError as e:
-            self._outbox.append((name[:ID_BYTES], e))
-            self._wake.set()
+            self._answer(name[:ID_BYTES], e)
             return
         self._jobs[name] = job
-        await self._dispatcher.admit(job)
+        try:
+            await self._dispatcher.admit(job)
+        except RequestError as e:
+            self._finished(name, e)
 
     def _finished(self, name: str, outcome: Outcome) -> None:
         del self._jobs[name]
+        self._answer(name, outcome)
+
+    def _answer(self, name: str, outcome: Outcome) -> None:
         self._outbox.append((name, outcome))
         self._wake.set()
 

@@ -103,7 +103,8 @@ class Supervisor:
         began = loop.time()
         while True:
             if self._link is not None:
-                reason = await self._link.lost
+                # Shielded: a cancelled wait would mark the link itself as lost, and leave it open.
+                reason = await asyncio.shield(self._link.lost)
                 _log.error("worker %s: %s; it is replaced", self.language.name, reason)
                 self._metrics.worker_lost(self.language.name)
                 await self._end()

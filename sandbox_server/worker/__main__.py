@@ -26,6 +26,7 @@ from sandbox_server.worker.programs.prepared import find_or_prepare
 from sandbox_server.worker.seccomp import compile_filter
 
 _EXIT_REFUSED = 1
+_EXIT_PROTOCOL = 3
 _REMOVAL_TIMEOUT_S = 2.0
 
 
@@ -88,6 +89,9 @@ def _serve(gateway: socket.socket, options: _Options) -> int:
     except RefusedError as e:
         print(f"refused: {e}", file=sys.stderr)
         return _EXIT_REFUSED
+    except protocol.ProtocolError as e:
+        print(f"the gateway broke the protocol: {e}", file=sys.stderr)
+        return _EXIT_PROTOCOL
     finally:
         zygote_end.close()
         _remove_groups(settings)

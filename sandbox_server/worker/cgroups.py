@@ -13,6 +13,7 @@ from pathlib import Path
 
 _V1_CONTROLLERS = ("memory", "pids", "cpuacct")
 _V2_CONTROLLERS = ("memory", "pids", "cpu")
+_LEAF_PREFIX = "plum-worker-"
 
 
 class CgroupUnavailable(Exception):
@@ -47,6 +48,8 @@ def find_hierarchy(
         for controller in set(options.split(",")) & set(_V1_CONTROLLERS) & set(own)
     }
     v2 = [Path(mountpoint + own[""]) for _, mountpoint, kind, *_ in mounts if kind == "cgroup2"]
+    # A worker whose gateway was moved aside by a worker before it divides the same group.
+    v2 = [group.parent if group.name.startswith(_LEAF_PREFIX) else group for group in v2]
     if set(v1) == set(_V1_CONTROLLERS):
         found = Hierarchy(1, v1)
     elif v2:
@@ -75,17 +78,31 @@ def _own_groups(text: str) -> dict[str, str]:
 
 def _enable_v2_controllers(parent: Path) -> None:
     """Lets `parent` have groups with controllers; it may then hold no process itself."""
-    leaf = parent / f"plum-worker-{os.getpid()}"
     try:
-        leaf.mkdir(exist_ok=True)
-        for pid in (parent / "cgroup.procs").read_text().split():
-            (leaf / "cgroup.procs").write_text(pid)
+        offered = (parent / "cgroup.controllers").read_text().split()
+        enabled = (parent / "cgroup.subtree_control").read_text().split()
+        # Before any process is moved: nothing is to change where it would be in vain.
+        if missing := [name for name in _V2_CONTROLLERS if name not in offered]:
+            raise CgroupUnavailable(
+                f"{parent} has no controller {', '.join(missing)}: cgroup v1 has it here, or it is"
+                " not delegated (systemd: Delegate=yes)"
+            )
+        if set(_V2_CONTROLLERS) <= set(enabled):
+            return
+        # The root of the hierarchy has no type, and may hold processes beside groups.
+        if (parent / "cgroup.type").exists():
+            _move_processes(parent, parent / f"{_LEAF_PREFIX}{os.getpid()}")
         switches = " ".join(f"+{name}" for name in _V2_CONTROLLERS)
         (parent / "cgroup.subtree_control").write_text(switches)
     except OSError as e:
-        with contextlib.suppress(OSError):
-            leaf.rmdir()
         raise CgroupUnavailable(f"{parent} cannot be divided: {e.strerror}") from e
+
+
+def _move_processes(group: Path, leaf: Path) -> None:
+    leaf.mkdir(exist_ok=True)
+    for pid in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            (leaf / "cgroup.procs").write_text(pid)
 
 
 @dataclass

@@ -30,13 +30,16 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 _LENGTH = struct.Struct(">I")
 
 #: No frame is longer: two 16 MiB sources at six bytes a character, and room.
 MAX_FRAME_BYTES = 256 << 20
+
+#: No limit is this high: 1 PiB, or more years than there have been people.
+_MOST_OF_ANYTHING = 1 << 50
 
 VERDICTS = frozenset(
     {
@@ -125,6 +128,48 @@ def decode(body: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ProtocolError(f"frame holds {type(message).__name__}, not an object")
     return message
+
+
+def check_request(message: dict[str, Any]) -> None:
+    """Checks what the gateway sent, so that nothing half done has to be given up later.
+
+    Raises:
+        ProtocolError: it is not a request of this protocol; names the field.
+    """
+    _require(message, "seq", int)
+    match message.get("op"):
+        case "cancel":
+            pass
+        case "execute":
+            _require(message, "solution", str)
+            _require(message, "test", str)
+            _check_limits(_require(message, "limits", dict))
+        case "check":
+            for candidate in _require(message, "candidates", list):
+                if not isinstance(candidate, dict):
+                    raise ProtocolError("a candidate is no object")
+                _require(candidate, "id", str)
+                _require(candidate, "solution", str)
+        case op:
+            raise ProtocolError(f"op={op!r:.40} is none of execute, check, cancel")
+
+
+def _require(message: dict[str, Any], name: str, kind: type) -> Any:
+    value = message.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ProtocolError(f"{name} is {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _check_limits(limits: dict[str, Any]) -> None:
+    names = {field.name for field in fields(Limits)}
+    if set(limits) != names:
+        raise ProtocolError(f"limits has other fields than {sorted(names)}")
+    for name, value in limits.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # JSON's parser takes Infinity and NaN.
+        if not number or not 0 < value < _MOST_OF_ANYTHING:
+            raise ProtocolError(f"limits.{name}={value!r:.40} is outside (0, {_MOST_OF_ANYTHING})")
 
 
 def read(stream: Reader) -> dict[str, Any] | None:

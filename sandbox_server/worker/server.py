@@ -94,6 +94,7 @@ class Server:
         await self._writer.drain()
 
     async def _take(self, message: dict[str, Any]) -> None:
+        protocol.check_request(message)
         if message["op"] == "cancel":
             slot = self._busy.get(message["seq"])
             if slot is not None:

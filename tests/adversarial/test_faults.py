@@ -16,6 +16,7 @@ import pytest
 from orchestrator.domain import Execution, ExecutionResult
 from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
+from tests.adversarial.jailed import gateway_of, processes
 from tests.worker_process import descendants
 
 pytestmark = pytest.mark.live
@@ -24,42 +25,6 @@ _ROWS = 150
 _RIGHT = "def add(a, b):\n    return a + b\n"
 _WRONG = "def add(a, b):\n    return a - b\n"
 _TEST = "assert add(1, 2) == 3\nassert add(5, 7) == 12\n"
-
-
-def _gateway(address: str) -> int:
-    """The process below this one that serves `address`."""
-    for pid in descendants(os.getpid()):
-        with contextlib.suppress(OSError):
-            if address.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-    raise AssertionError("no gateway is running")
-
-
-def _victims(gateway: int, kind: str) -> list[int]:
-    """Processes of one kind, by their place below the worker (see worker/zygote.py)."""
-    workers = [p for p in descendants(gateway) if _parent(p) == gateway]
-    zygotes = [p for w in workers for p in descendants(w) if _parent(p) == w]
-    slots = [p for z in zygotes for p in descendants(z) if _parent(p) == z]
-    inits = [p for p in slots if _in_jail(p)]
-    return {
-        "worker": workers,
-        "zygote": zygotes,
-        "supervisor": [p for p in slots if p not in inits],
-        "init": inits,
-        "jailed": [p for i in inits for p in descendants(i)],
-    }[kind]
-
-
-def _parent(pid: int) -> int:
-    text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    return int(text.rpartition(")")[2].split()[1])
-
-
-def _in_jail(pid: int) -> bool:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("NSpid:"):
-            return len(line.split()) > 2
-    return False
 
 
 @contextlib.contextmanager
@@ -72,7 +37,7 @@ def _killing(gateway: int, kind: str, seed: int) -> Iterator[list[int]]:
         chance = random.Random(seed)
         while not over.wait(chance.uniform(0.05, 0.4)):
             with contextlib.suppress(OSError, IndexError):
-                victim = chance.choice(_victims(gateway, kind))
+                victim = chance.choice(processes(gateway, kind))
                 os.kill(victim, signal.SIGKILL)
                 killed.append(victim)
             if len(killed) >= 5:
@@ -91,7 +56,7 @@ def _killing(gateway: int, kind: str, seed: int) -> Iterator[list[int]]:
 def test_a_killed_process_of_the_sandbox_changes_no_verdict(kind: str) -> None:
     rows = [Execution(str(n), "python", _RIGHT if n % 2 else _WRONG, _TEST) for n in range(_ROWS)]
     with embedded_sandbox(slots=2) as address, SandboxClient([address]) as client:
-        with _killing(_gateway(address), kind, seed=1) as killed:
+        with _killing(gateway_of(address), kind, seed=1) as killed:
             outcomes = {o.id: o for o in client.execute_many(rows)}
         assert killed
     assert len(outcomes) == _ROWS
@@ -104,7 +69,7 @@ def test_a_killed_process_of_the_sandbox_changes_no_verdict(kind: str) -> None:
 
 def test_nothing_is_left_of_a_gateway_that_was_killed() -> None:
     with embedded_sandbox(slots=2) as address:
-        gateway = _gateway(address)
+        gateway = gateway_of(address)
         below = descendants(gateway)
         with SandboxClient([address]) as client:
             assert len(list(client.execute_many([Execution("1", "python", _RIGHT, _TEST)]))) == 1

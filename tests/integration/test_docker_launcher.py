@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 
@@ -85,6 +87,32 @@ def test_a_container_that_is_killed_is_replaced_and_no_verdict_changes(
     _docker("kill", before)
     assert _verdict(client, _RIGHT, _TEST) == "PASSED"
     assert before not in _containers()
+
+
+def test_containers_killed_at_random_under_load_change_no_verdict(client: SandboxClient) -> None:
+    wrong = "def add(a, b):\n    return a - b\n"
+    rows = [Execution(str(n), "python", wrong if n % 3 else _RIGHT, _TEST) for n in range(90)]
+    over = threading.Event()
+    killed: list[str] = []
+
+    def kill() -> None:
+        chance = random.Random(3)
+        while len(killed) < 3 and not over.wait(chance.uniform(0.05, 0.3)):
+            for name in _containers():
+                if name not in killed and _docker("kill", "--signal", "KILL", name):
+                    killed.append(name)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    got = {outcome.id: outcome for outcome in client.execute_many(rows)}
+    over.set()
+    killer.join()
+    assert killed
+    assert len(got) == len(rows)
+    for row in rows:
+        outcome = got[row.id]
+        assert isinstance(outcome, ExecutionResult), outcome
+        assert outcome.verdict == ("PASSED" if row.solution == _RIGHT else "ASSERTION_FAILED")
 
 
 def test_a_worker_that_is_killed_takes_its_container_along(client: SandboxClient) -> None:

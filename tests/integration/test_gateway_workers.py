@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from plum.sandbox.v1 import sandbox_pb2 as pb
 from sandbox_server.errors import StartupError
 from sandbox_server.languages import Language
 from sandbox_server.process_launcher import ProcessLauncher
+from sandbox_server.server import Server, Settings
 from sandbox_server.serving import probe
 from tests.integration.gateway import WORKER, Gateway, gateway, run_one
 from tests.integration.test_gateway import item, outcomes
@@ -85,17 +87,35 @@ async def _probe(launcher: ProcessLauncher) -> None:
 def test_a_worker_that_does_not_come_up_is_a_startup_error_with_its_last_words(
     program: str, says: str
 ) -> None:
-    import asyncio
-
     launcher = ProcessLauncher(1, command=[sys.executable, "-c", program])
     with pytest.raises(StartupError) as caught:
         asyncio.run(_probe(launcher))
     assert says in str(caught.value)
 
 
-def test_a_worker_that_refuses_stops_the_start_with_its_reason() -> None:
-    import asyncio
+def test_a_gateway_that_stops_hangs_up_on_its_workers_instead_of_killing_them(
+    tmp_path: Path,
+) -> None:
+    mark = tmp_path / "mark"
+    program = f"""
+import os, runpy, sys
+sys.argv = [{str(WORKER)!r}, *sys.argv[1:]]
+runpy.run_path({str(WORKER)!r}, run_name="__main__")
+open({str(mark)!r}, "w").close()
+"""
 
+    async def start_and_stop() -> None:
+        launcher = ProcessLauncher(1, command=[sys.executable, "-c", program])
+        settings = Settings([f"unix:{tmp_path}/s.sock"], slots=1)
+        server = Server(settings, [Language("python", Path("/"))], launcher)
+        await server.start()
+        await server.stop(grace_s=0)
+
+    asyncio.run(start_and_stop())
+    assert mark.exists()
+
+
+def test_a_worker_that_refuses_stops_the_start_with_its_reason() -> None:
     launcher = ProcessLauncher(1, "impossible", command=[sys.executable, str(WORKER)])
     with pytest.raises(StartupError, match="no pid namespace: this worker has none"):
         asyncio.run(_probe(launcher))
@@ -104,8 +124,6 @@ def test_a_worker_that_refuses_stops_the_start_with_its_reason() -> None:
 def test_a_worker_sees_none_of_the_gateways_variables(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import asyncio
-
     monkeypatch.setenv("SECRET_OF_THE_SERVER", "x")
     program = "import os, sys; sys.exit(' '.join(sorted(os.environ)))"
     launcher = ProcessLauncher(1, command=[sys.executable, "-c", program])

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,8 @@ def _v1(tmp_path: Path) -> tuple[Path, Path]:
 def _v2(tmp_path: Path) -> tuple[Path, Path]:
     own = tmp_path / "unified" / "own"
     own.mkdir(parents=True)
-    (own / "cgroup.procs").write_text("")
+    _fill(own, cgroup__procs="", cgroup__subtree_control="", cgroup__type="domain\n")
+    _fill(own, cgroup__controllers="cpuset cpu io memory hugetlb pids\n")
     mounts = f"cgroup2 {tmp_path}/unified cgroup2 rw 0 0\n"
     return _machine(tmp_path, "0::/own\n", mounts)
 
@@ -52,6 +56,79 @@ def test_the_processes_of_a_divided_v2_group_move_into_a_leaf(tmp_path: Path) ->
     cgroups.find_hierarchy(*files)
     leaf = own / f"plum-worker-{os.getpid()}"
     assert (leaf / "cgroup.procs").read_text() == str(os.getpid())
+
+
+def test_a_v2_group_without_the_controllers_is_left_as_it_is(tmp_path: Path) -> None:
+    files = _v2(tmp_path)
+    own = tmp_path / "unified" / "own"
+    _fill(own, cgroup__controllers="hugetlb pids\n", cgroup__procs=f"{os.getpid()}\n")
+    with pytest.raises(cgroups.CgroupUnavailable, match="has no controller memory, cpu: "):
+        cgroups.find_hierarchy(*files)
+    assert not list(own.glob("plum-*"))
+
+
+def test_the_processes_of_the_v2_root_stay_where_they_are(tmp_path: Path) -> None:
+    files = _v2(tmp_path)
+    own = tmp_path / "unified" / "own"
+    (own / "cgroup.type").unlink()
+    _fill(own, cgroup__procs=f"{os.getpid()}\n")
+    cgroups.find_hierarchy(*files)
+    assert not list(own.glob("plum-*"))
+    assert (own / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
+
+
+def test_the_second_worker_of_a_gateway_divides_no_group_again(tmp_path: Path) -> None:
+    _, mounts = _v2(tmp_path)
+    own = tmp_path / "unified" / "own"
+    _fill(own, cgroup__subtree_control="cpu memory pids\n")
+    leaf = own / "plum-worker-7"
+    _fill(leaf, cgroup__procs=f"{os.getpid()}\n")
+    (tmp_path / "cgroup").write_text("0::/own/plum-worker-7\n")
+    found = cgroups.find_hierarchy(tmp_path / "cgroup", mounts)
+    assert set(found.parents.values()) == {own}
+    assert not list(leaf.glob("plum-*"))
+
+
+@pytest.fixture
+def real_v2() -> Iterator[Path]:
+    """A group of our own in this machine's v2 hierarchy."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    found = [Path(mountpoint) for _, mountpoint, kind, *_ in mounts if kind == "cgroup2"]
+    if not found or not os.access(found[0], os.W_OK):
+        pytest.skip("no cgroup v2 hierarchy that this user may extend is mounted")
+    group = found[0] / f"plumtest-{os.getpid()}"
+    group.mkdir()
+    yield group
+    for child in group.glob("plum-*"):
+        child.rmdir()
+    group.rmdir()
+
+
+def test_a_real_v2_group_counts_the_time_of_what_is_moved_into_it(real_v2: Path) -> None:
+    hierarchy = cgroups.Hierarchy(2, dict.fromkeys(("memory", "pids", "cpu"), real_v2))
+    group = cgroups.SlotCgroup.create(hierarchy, cgroups.group_name(2**22 + 1, 0))
+    burn = "import sys, time; sys.stdin.read()\nwhile time.process_time() < 0.2: pass"
+    with subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE) as process:
+        group.add(process.pid)
+        assert f"/plum-{2**22 + 1}-0" in Path(f"/proc/{process.pid}/cgroup").read_text()
+        before = group.cpu_time_s()
+        process.communicate()
+    assert group.cpu_time_s() - before >= 0.1
+    assert cgroups.remove_groups_of_the_dead(hierarchy)
+    assert not list(real_v2.glob("plum-*"))
+
+
+def test_a_real_v2_group_is_divided_or_the_missing_controllers_are_named(real_v2: Path) -> None:
+    offered = (real_v2 / "cgroup.controllers").read_text().split()
+    missing = {"memory", "pids", "cpu"} - set(offered)
+    if missing:
+        with pytest.raises(cgroups.CgroupUnavailable, match="has no controller"):
+            cgroups._enable_v2_controllers(real_v2)
+    else:
+        cgroups._enable_v2_controllers(real_v2)
+        assert {"memory", "pids", "cpu"} <= set(
+            (real_v2 / "cgroup.subtree_control").read_text().split()
+        )
 
 
 def test_no_cgroup_file_system_is_said_with_what_to_do(tmp_path: Path) -> None:

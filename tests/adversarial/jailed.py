@@ -1,0 +1,45 @@
+"""Finds the processes of a running sandbox by their place in it (see worker/zygote.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from tests.worker_process import descendants
+
+
+def gateway_of(address: str) -> int:
+    """The process below this one that serves `address`."""
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            if address.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    raise AssertionError("no gateway is running")
+
+
+def processes(gateway: int, kind: str) -> list[int]:
+    """Those of one kind: worker, zygote, supervisor, init or jailed."""
+    workers = [p for p in descendants(gateway) if _parent(p) == gateway]
+    zygotes = [p for w in workers for p in descendants(w) if _parent(p) == w]
+    slots = [p for z in zygotes for p in descendants(z) if _parent(p) == z]
+    inits = [p for p in slots if _in_jail(p)]
+    return {
+        "worker": workers,
+        "zygote": zygotes,
+        "supervisor": [p for p in slots if p not in inits],
+        "init": inits,
+        "jailed": [p for i in inits for p in descendants(i)],
+    }[kind]
+
+
+def _parent(pid: int) -> int:
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return int(text.rpartition(")")[2].split()[1])
+
+
+def _in_jail(pid: int) -> bool:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("NSpid:"):
+            return len(line.split()) > 2
+    return False

@@ -1,0 +1,71 @@
+"""An execution that nobody waits for any more is killed, with all that it has started."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from plum.sandbox.v1 import sandbox_pb2 as pb
+from plum.sandbox.v1 import sandbox_pb2_grpc
+
+from orchestrator.sandbox.embedded import embedded_sandbox
+from tests.adversarial.jailed import gateway_of, processes
+from tests.integration.gateway import run_one
+
+pytestmark = pytest.mark.live
+
+#: Leaves a process in a session of its own, which ignores what can be ignored, and sleeps.
+_STUBBORN = """
+import os, signal, time
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+time.sleep(1000)
+"""
+#: Judge, candidate and the process that this one leaves.
+_PROCESSES = 3
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with embedded_sandbox(slots=1) as address:
+        yield address
+
+
+def _request() -> pb.Execution:
+    limits = pb.Limits(wall_time=Duration(seconds=900))
+    return pb.Execution(
+        id="x", language="python", solution=_STUBBORN, test="assert 1 == 1\n", limits=limits
+    )
+
+
+def _until(gateway: int, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(processes(gateway, "jailed")) != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", ["unary", "stream", "deadline", "connection"])
+def test_nothing_of_it_is_left_and_its_slot_is_free(address: str, way: str) -> None:
+    gateway = gateway_of(address)
+    with grpc.insecure_channel(address) as channel:
+        stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
+        if way == "stream":
+            request = pb.ExecuteStreamRequest(execution=_request())
+            call = stub.ExecuteStream(iter([request]))
+        else:
+            timeout_s = 5.0 if way == "deadline" else None
+            call = stub.Execute.future(pb.ExecuteRequest(execution=_request()), timeout=timeout_s)
+        _until(gateway, _PROCESSES)
+        if way == "connection":
+            channel.close()
+        elif way != "deadline":
+            call.cancel()
+        _until(gateway, 0)
+    with grpc.insecure_channel(address) as channel:
+        assert run_one(channel, "x = 1\n", "assert x == 1\n").verdict == pb.VERDICT_PASSED
