@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ from orchestrator.store.executions import (
     pair_id,
 )
 from orchestrator.store.labels import correct_shares, labels_of, problems_to_label, set_labels
-from orchestrator.store.problems import add_problem, problem_pages
+from orchestrator.store.problems import add_problem, count_problems, problem_pages
 from orchestrator.store.samples import (
     add_checks,
     add_sample,
@@ -251,6 +252,118 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     for opened in (open_writer, open_reader):
         with pytest.raises(PlumError, match="knows versions up to"), opened(tmp_path):
             pass
+
+
+def store_of_version(folder: Path, version: int) -> None:
+    """A store as an older plum left it, with a problem that has a label."""
+    with closing(sqlite3.connect(folder / "plum.sqlite3")) as connection:
+        for step in range(version):
+            connection.executescript(MIGRATIONS[step])
+        connection.executescript(
+            f"PRAGMA user_version = {version};"
+            "INSERT INTO problems VALUES ('p', 0, 'task', 'python', NULL, NULL, 'plain');"
+            "INSERT INTO samples VALUES ('p', 0, 'text', 0, NULL, 'bare');"
+            "INSERT INTO labels (problem_id, sample_index, value, reason, detail)"
+            " VALUES ('p', 0, 1, 'passed every suite', '');"
+        )
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_store_of_an_older_version_is_brought_up_to_date_with_all_it_holds(
+    tmp_path: Path, version: int
+) -> None:
+    store_of_version(tmp_path, version)
+    with (
+        pytest.raises(PlumError, match=f"has version {version}.*plum run"),
+        open_reader(tmp_path),
+    ):
+        pass
+    with open_writer(tmp_path) as db:
+        assert labels_of(db, "p") == {0: Label(True, LabelReason.PASSED)}
+    with open_reader(tmp_path) as db:
+        assert db.value("PRAGMA user_version") == len(MIGRATIONS)
+        assert [s.index for s in samples_of(db, "p")] == [0]
+
+
+def test_an_older_and_a_new_store_have_the_same_tables(tmp_path: Path) -> None:
+    schemas = []
+    for name, version in (("new", 0), ("old", 1)):
+        (tmp_path / name).mkdir()
+        if version:
+            store_of_version(tmp_path / name, version)
+        with open_writer(tmp_path / name) as db:
+            schemas.append(db.rows("SELECT name, sql FROM sqlite_master ORDER BY name"))
+    assert schemas[0] == schemas[1]
+
+
+def test_a_store_that_is_being_made_is_no_run_yet(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "plum.sqlite3").close()
+    with pytest.raises(InputError, match="no run here yet"), open_reader(tmp_path):
+        pass
+
+
+def test_a_transaction_inside_another_is_stored_with_it_or_not_at_all(tmp_path: Path) -> None:
+    with open_writer(tmp_path) as db:
+
+        def fail() -> None:
+            with db.transaction():
+                with db.transaction():
+                    add_problem(db, 0, Problem("p", "x", "python", None, None, "plain"))
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert list(problem_pages(db, 1)) == []
+        with db.transaction():
+            pass
+
+
+_FILLS_A_SMALL_DISK = """
+import pathlib, resource, signal, sys
+from orchestrator.errors import PlumError
+from orchestrator.problem import Problem
+from orchestrator.store.database import open_writer
+from orchestrator.store.problems import add_problem
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+if sys.argv[2] != "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    with open_writer(pathlib.Path(sys.argv[1])) as db:
+        for n in range(1000):
+            with db.transaction():
+                add_problem(db, n, Problem(f"p{n}", "x" * 5000, "python", None, None, ""))
+            print(n, flush=True)
+except PlumError as e:
+    print(e)
+"""
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "limited-file"])
+def test_a_full_disk_keeps_every_finished_transaction_and_goes_on_with_room(
+    tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if kind == "tmpfs" and subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        limit = "0" if kind == "tmpfs" else "1000000"
+        command = [sys.executable, "-c", _FILLS_A_SMALL_DISK, str(folder), limit]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        *finished, message = done.stdout.splitlines()
+        assert "what was stored before is kept" in message
+        assert 10 < len(finished) < 1000
+        if kind == "tmpfs":
+            room = ["mount", "-o", "remount,size=16m", str(folder)]
+            subprocess.run(room, check=True, capture_output=True)
+        with open_writer(folder) as db:
+            assert count_problems(db) == len(finished)
+            add_problem(db, 5000, Problem("last", "x", "python", None, None, ""))
+    finally:
+        if kind == "tmpfs":
+            subprocess.run(["umount", str(folder)], check=True, capture_output=True)
 
 
 def test_a_file_that_is_no_store_is_one_line(tmp_path: Path) -> None:
