@@ -1,7 +1,7 @@
 """A run's settings, read from a TOML file into frozen dataclasses. Strict: see `recipe_table`.
 
-Sections that are absent leave their stages out, except `[run]`, `[sandbox]` and
-`[check]`, whose defaults serve, and `[instructions]`, which is required.
+Sections that are absent leave their stages out, except `[run]`, `[sandbox]`, `[check]` and
+`[label]`, whose defaults serve, and `[instructions]`, which is required.
 """
 
 from __future__ import annotations
@@ -59,9 +59,16 @@ class GenerationSection:
 
 @dataclass(frozen=True)
 class SandboxSection:
-    """`[sandbox]`: where candidates run. Without `address`, an embedded server is started."""
+    """`[sandbox]`: where candidates run. Without an address, an embedded server is started.
 
-    address: str | None
+    addresses: from `address` or `addresses`; work is spread over all servers behind them.
+    retry_for_s: how long to try again when no server answers or all are full.
+    """
+
+    addresses: tuple[str, ...]
+    token_file: Path | None
+    ca: Path | None  # of TLS, in PEM form
+    retry_for_s: float
     launcher: str
     slots: int | None
     limits: Limits
@@ -95,6 +102,17 @@ class CheckSection:
 
     enabled: bool
     fatal_codes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class LabelSection:
+    """`[label]`: how candidates are labelled.
+
+    early_stop: a candidate meets no further suite once its label is settled. False executes
+    everything, for analysis; the labels are the same.
+    """
+
+    early_stop: bool
 
 
 @dataclass(frozen=True)
@@ -143,6 +161,7 @@ class Recipe:
     sandbox: SandboxSection
     sampling: SamplingSection | None
     check: CheckSection
+    label: LabelSection
     export: ExportSection | None
     train: TrainSection | None
     evaluation: tuple[EvaluationSection, ...]
@@ -164,6 +183,7 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     run, instructions = top.table("run"), top.table("instructions")
     generation, sandbox = top.optional_table("generation"), top.table("sandbox")
     sampled, check = top.optional_table("sampling"), top.table("check")
+    label = top.table("label")
     exported, train = top.optional_table("export"), top.optional_table("train")
     evaluation = top.tables("evaluation")
     top.finish()  # first, as a misspelt section would show as something missing elsewhere
@@ -175,6 +195,7 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
         sandbox=_sandbox(sandbox),
         sampling=sampling,
         check=_check(check),
+        label=_label(label),
         export=_export(exported),
         train=_train(train, sampling),
         evaluation=tuple(_evaluation(table) for table in evaluation),
@@ -224,11 +245,19 @@ def _generation(table: RecipeTable | None) -> GenerationSection | None:
 
 
 def _sandbox(table: RecipeTable) -> SandboxSection:
-    if "address" in table and "launcher" in table:
-        raise table.error("address", "and launcher exclude each other: remove one")
+    one, several = table.optional_text("address"), table.texts("addresses")
+    if one is not None and several is not None:
+        raise table.error("address", "and addresses exclude each other: remove one")
+    if several == ():
+        raise table.error("addresses", "is empty: name a server, or remove it")
+    if "launcher" in table and (one or several):
+        raise table.error("launcher", "and address exclude each other: remove one")
     limits = table.table("limits")
     section = SandboxSection(
-        address=table.optional_text("address"),
+        addresses=(one,) if one is not None else several or (),
+        token_file=table.optional_file("token_file"),
+        ca=table.optional_file("ca"),
+        retry_for_s=table.number("retry_for_s", 60.0, 0.0, 86_400.0),
         launcher=table.choice("launcher", LAUNCHERS, "process"),
         slots=table.optional_integer("slots", 1, 1024),
         limits=Limits(
@@ -276,6 +305,12 @@ def _check(table: RecipeTable) -> CheckSection:
     section = CheckSection(
         enabled=table.flag("enabled", True), fatal_codes=table.texts("fatal_codes")
     )
+    table.finish()
+    return section
+
+
+def _label(table: RecipeTable) -> LabelSection:
+    section = LabelSection(early_stop=table.flag("early_stop", True))
     table.finish()
     return section
 

@@ -132,6 +132,10 @@ class RecipeTable:
             raise self.error(key, f"= {self.text(key)!r}: there is no {path}")
         return path
 
+    def optional_file(self, key: str) -> Path | None:
+        """An existing file or folder, as an absolute path, or None where the key is absent."""
+        return self.file(key) if self._offers(key) else None
+
     def model(self, key: str) -> str:
         """A model: a folder, as an absolute path, or else the name of one on the hub."""
         model = self.text(key)

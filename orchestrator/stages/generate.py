@@ -9,7 +9,6 @@ from contextlib import closing
 from orchestrator.errors import InputError
 from orchestrator.generation.provider import Provider, Request, answer_all
 from orchestrator.generation.recorded import RecordedProvider
-from orchestrator.progress import Progress
 from orchestrator.recipe import GenerationSection
 from orchestrator.run import Run
 from orchestrator.run_inputs import freeze_file
@@ -34,7 +33,7 @@ def generate(run: Run) -> StageSummary:
     counts: Counter[str] = Counter()
     with closing(_provider(settings)) as provider:
         total = count_problems(run.db) * settings.answers_per_problem
-        with Progress(total, "generate", "answers", done=count_answers(run.db)) as bar:
+        with run.progress(total, "generate", "answers", done=count_answers(run.db)) as bar:
             requests = _missing(run, provider, settings.answers_per_problem, counts)
             run.db.wait_for_disk(True)  # answers are paid for
             try:

@@ -116,9 +116,8 @@ CREATE TABLE evaluations (
 """
 
 _PROGRESS_AND_RESUMED_EVALUATION = """
-CREATE TABLE progress (                     -- of the stage at work; also what the last ones came to
-    stage TEXT PRIMARY KEY,
-    description TEXT NOT NULL,              -- which part of the stage
+CREATE TABLE progress (                     -- of the work that goes on, and of what went before
+    work TEXT PRIMARY KEY,
     unit TEXT NOT NULL,
     done INTEGER NOT NULL,
     total INTEGER,                          -- NULL: not known

@@ -40,15 +40,20 @@ from orchestrator.store.answers import (
 )
 from orchestrator.store.database import Database, open_reader, open_writer, writer_pid
 from orchestrator.store.executions import (
-    add_outcome,
-    count_missing_pairs,
+    add_outcomes,
     error_counts,
     kept_suites,
-    missing_pairs,
     outcome_of,
     pair_id,
 )
-from orchestrator.store.labels import correct_shares, labels_of, problems_to_label, set_labels
+from orchestrator.store.labels import (
+    correct_shares,
+    labels_of,
+    problems_not_executed_whole,
+    problems_to_label,
+    set_labels,
+    unlabelled_problem,
+)
 from orchestrator.store.problems import add_problem, count_problems, problem_pages
 from orchestrator.store.samples import (
     add_checks,
@@ -98,6 +103,13 @@ def fill(db: Database, problems: int = 2, k: int = 2) -> None:
             )
 
 
+def first_pair(db: Database, problem_id: str) -> tuple[str, str]:
+    """SHA of the first sample's candidate, and of the first kept suite."""
+    known = unlabelled_problem(db, problem_id)
+    assert known.samples[0].candidate_sha is not None
+    return known.samples[0].candidate_sha, known.suites[0]
+
+
 def test_what_was_stored_is_read_back(tmp_path: Path) -> None:
     with open_writer(tmp_path) as db:
         fill(db)
@@ -113,31 +125,41 @@ def test_what_was_stored_is_read_back(tmp_path: Path) -> None:
 def test_every_verdict_survives_the_store(tmp_path: Path, verdict: Verdict) -> None:
     with open_writer(tmp_path) as db:
         fill(db)
-        candidate, suite = missing_pairs(db, "p0")[0]
+        candidate, suite = first_pair(db, "p0")
         outcome = result(pair_id(candidate, suite), verdict)
-        add_outcome(db, outcome)
+        add_outcomes(db, [outcome])
         assert outcome_of(db, candidate, suite) == outcome
 
 
 def test_an_execution_error_stays_missing_until_it_is_executed(tmp_path: Path) -> None:
     with open_writer(tmp_path) as db:
-        fill(db)
-        before = count_missing_pairs(db)
-        candidate, suite = missing_pairs(db, "p0")[0]
+        fill(db, k=1)
+        candidate, suite = first_pair(db, "p0")
         error = ExecutionError(pair_id(candidate, suite), "UNAVAILABLE", "worker lost")
-        add_outcome(db, error)
+        add_outcomes(db, [error])
         assert outcome_of(db, candidate, suite) == error
-        assert count_missing_pairs(db) == before
+        assert unlabelled_problem(db, "p0").results == {}
+        assert problems_not_executed_whole(db) == ["p0", "p1"]
         assert error_counts(db) == {"UNAVAILABLE: worker lost": 1}
-        add_outcome(db, result(error.id))
-        assert count_missing_pairs(db) == before - 1
+        add_outcomes(db, [result(error.id)])
+        assert unlabelled_problem(db, "p0").results == {(candidate, suite): result(error.id)}
+        assert problems_not_executed_whole(db) == ["p1"]
         assert error_counts(db) == {}
 
 
-def test_equal_candidates_of_a_problem_are_one_pair(tmp_path: Path) -> None:
+def test_what_labels_are_made_of_is_read_with_each_content_once(tmp_path: Path) -> None:
     with open_writer(tmp_path) as db:
         fill(db, problems=1, k=6)
-        assert len(missing_pairs(db, "p0")) == 2
+        candidate, suite = first_pair(db, "p0")
+        check = CheckResult(candidate, CheckStatus.SYNTAX_ERROR, ())
+        add_checks(db, [check])
+        add_outcomes(db, [result(pair_id(candidate, suite))])
+        known = unlabelled_problem(db, "p0")
+    assert [sample.index for sample in known.samples] == list(range(6))
+    assert len({sample.candidate_sha for sample in known.samples}) == 2
+    assert known.suites == [suite]
+    assert known.checks == {candidate: check}
+    assert known.results == {(candidate, suite): result(pair_id(candidate, suite))}
 
 
 def test_checks_are_read_back_and_made_once(tmp_path: Path) -> None:
@@ -159,9 +181,9 @@ def test_labels_that_wait_for_an_execution_are_made_again(tmp_path: Path) -> Non
         fill(db)
         assert problems_to_label(db) == ["p0", "p1"]
         passed = Label(True, LabelReason.PASSED)
-        failed = Label(False, LabelReason.FAILED, "ASSERTION_FAILED: 1 != 2")
-        set_labels(db, "p0", [(0, passed), (1, failed)])
-        set_labels(db, "p1", [(0, passed), (1, Label(None, LabelReason.NOT_EXECUTED))])
+        failed = Label(False, LabelReason.FAILED, "ASSERTION_FAILED: 1 != 2", suite="abc")
+        set_labels(db, [("p0", 0, passed), ("p0", 1, failed), ("p1", 0, passed)])
+        set_labels(db, [("p1", 1, Label(None, LabelReason.NOT_EXECUTED))])
         assert problems_to_label(db) == ["p1"]
         assert labels_of(db, "p0") == {0: passed, 1: failed}
         assert correct_shares(db) == [0.5, 0.5]
