@@ -14,8 +14,8 @@ from orchestrator.store.samples import source
 
 #: What a kill can lose of what was executed: so many outcomes, or those of so long. One
 #: transaction for many is what makes the store keep up.
-_KEPT_BACK = 500
-_KEPT_BACK_S = 0.25
+_KEPT_BACK = 1000
+_KEPT_BACK_S = 0.5
 
 #: Executions that may fail one after the other, before all others are left to the next run.
 _MOST_ERRORS = 2000
@@ -86,17 +86,6 @@ def execute_pairs(run: Run, pairs: Iterable[tuple[str, str]], total: int, work: 
             bar.advance(buffer.flush())
 
 
-def execution(run: Run, candidate_sha: str, test_sha: str) -> Execution:
-    """What the sandbox is asked for a pair."""
-    return Execution(
-        id=pair_id(candidate_sha, test_sha),
-        language=run.recipe.run.language,
-        solution=source(run.db, candidate_sha),
-        test=source(run.db, test_sha),
-        limits=run.recipe.sandbox.limits,
-    )
-
-
 def _executions(
     run: Run, pairs: Iterable[tuple[str, str]], under_way: set[str]
 ) -> Iterator[Execution]:
@@ -106,4 +95,10 @@ def _executions(
         if identifier in under_way:
             continue
         under_way.add(identifier)
-        yield execution(run, candidate_sha, test_sha)
+        yield Execution(
+            id=identifier,
+            language=run.recipe.run.language,
+            solution=source(run.db, candidate_sha),
+            test=source(run.db, test_sha),
+            limits=run.recipe.sandbox.limits,
+        )

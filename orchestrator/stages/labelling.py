@@ -20,7 +20,7 @@ from orchestrator.labels import (
     label_problem,
 )
 from orchestrator.run import Run
-from orchestrator.stages.executing import OutcomeBuffer, execution
+from orchestrator.stages.executing import OutcomeBuffer
 from orchestrator.store.executions import outcome_of, pair_id, suites_of_several_problems
 from orchestrator.store.labels import (
     UnlabelledProblem,
@@ -171,7 +171,14 @@ class Labelling:
                 self._note(candidate, index, found)
                 return None
         self._under_way[identifier] = [(candidate, index)]
-        return execution(self._run, candidate.sha, test_sha)
+        recipe, sources = self._run.recipe, candidate.problem.known.sources
+        return Execution(
+            id=identifier,
+            language=recipe.run.language,
+            solution=sources[candidate.sha],
+            test=sources[test_sha],
+            limits=recipe.sandbox.limits,
+        )
 
     def _note(self, candidate: _Candidate, index: int, outcome: _Outcome) -> None:
         candidate.outcomes[index] = outcome

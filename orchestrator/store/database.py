@@ -22,6 +22,9 @@ from orchestrator.store.schema import check_readable, migrate
 _FILE = "plum.sqlite3"
 _LOCK = "lock"
 
+_CACHE_KB = 64 << 10
+_CHECKPOINT_PAGES = 8000  # 32 MB
+
 Row = tuple[Any, ...]
 
 
@@ -108,6 +111,10 @@ def open_writer(folder: Path) -> Iterator[Database]:
         connection = _connect(folder / _FILE, "rwc")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            # Keys are digests: what is written together lies all over the file. Both let a page be
+            # written once for many of its rows.
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             migrate(connection, folder / _FILE)
             db = Database(folder / _FILE, connection)
             db.wait_for_disk(False)

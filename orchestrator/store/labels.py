@@ -9,7 +9,7 @@ from orchestrator.domain import CheckResult, CheckStatus, ExecutionResult
 from orchestrator.labels import Label, LabelReason
 from orchestrator.store.database import Database, storable
 from orchestrator.store.executions import kept_suites, results_of_problem
-from orchestrator.store.samples import checks_of_problem
+from orchestrator.store.samples import checks_of_problem, sources_of_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class UnlabelledProblem:
 
     suites: SHA-256 of the kept ones, in their order.
     results: by candidate SHA and suite SHA; what was executed.
+    sources: texts of candidates and suites, by SHA.
     """
 
     id: str
@@ -34,6 +35,7 @@ class UnlabelledProblem:
     suites: Sequence[str]
     checks: Mapping[str, CheckResult]
     results: Mapping[tuple[str, str], ExecutionResult]
+    sources: Mapping[str, str]
 
 
 def problems_to_label(db: Database) -> list[str]:
@@ -74,6 +76,7 @@ def unlabelled_problem(db: Database, problem_id: str) -> UnlabelledProblem:
         kept_suites(db, problem_id),
         checks_of_problem(db, problem_id),
         results_of_problem(db, problem_id),
+        sources_of_problem(db, problem_id),
     )
 
 

@@ -79,6 +79,17 @@ def source(db: Database, sha: str) -> str:
     return text
 
 
+def sources_of_problem(db: Database, problem_id: str) -> dict[str, str]:
+    """The texts of a problem's candidates and kept suites, by SHA-256."""
+    rows = db.rows(
+        "SELECT o.sha, o.text FROM samples s CROSS JOIN sources o ON o.sha = s.candidate_sha"
+        " WHERE s.problem_id = ?1 UNION SELECT o.sha, o.text FROM suites u"
+        " CROSS JOIN sources o ON o.sha = u.test_sha WHERE u.problem_id = ?1 AND u.kept = 1",
+        (problem_id,),
+    )
+    return dict(rows)
+
+
 def count_unchecked(db: Database) -> int:
     """Different candidates that have no static check."""
     count: int = db.value(f"SELECT count(*) FROM ({_UNCHECKED})", ("", -1))
