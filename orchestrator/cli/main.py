@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import sys
@@ -28,6 +29,9 @@ _COMMANDS = {
 }
 
 _INTERRUPTED = 130
+
+#: A full disk, a full quota, a limit on the size of files.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _LazyGroup(click.Group):
@@ -91,6 +95,12 @@ def main() -> None:
         # Whoever read our standard output has enough; a second failure at exit would only add noise.
         sys.stderr.close()
         code = 1
+    except OSError as e:
+        if e.errno not in _NO_ROOM:
+            raise
+        where = "" if e.filename is None else f"{e.filename}: "
+        print(f"plum: {where}{e.strerror}; what was stored before is kept", file=sys.stderr)
+        code = PlumError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -26,6 +26,17 @@ class NamedCount:
 
 
 @dataclass(frozen=True)
+class ConsistencyRow:
+    """Suites of one dataset: how many their own reference solution passes."""
+
+    dataset: str
+    problems: int
+    problems_kept: int  # with at least one kept suite
+    suites: int
+    kept: int
+
+
+@dataclass(frozen=True)
 class VerdictCount:
     """Executions that ended so."""
 
@@ -117,6 +128,7 @@ class ProblemView:
     language: str
     suites: tuple[SuiteView, ...] = ()
     candidates: tuple[CandidateView, ...] = ()
+    more_candidates: int = 0  # that are left out
 
 
 @dataclass(frozen=True)
@@ -127,11 +139,15 @@ class ReportData:
     created_at: str  # ISO 8601
     settings: tuple[tuple[str, str], ...] = ()  # of the recipe, as (key, value)
     funnel: tuple[FunnelStep, ...] = ()
-    consistency: tuple[NamedCount, ...] = ()  # suites by what became of them
+    consistency: tuple[ConsistencyRow, ...] = ()  # by dataset, as the paper's Table 1
+    suites: tuple[NamedCount, ...] = ()  # by what became of them
     verdicts: tuple[VerdictCount, ...] = ()
     check_codes: tuple[NamedCount, ...] = ()  # static findings by code
     labels: tuple[LabelCount, ...] = ()
     correct_shares: tuple[float, ...] = ()  # per problem, desirable over all its samples
     comparisons: tuple[Comparison, ...] = ()
     timings: tuple[Timing, ...] = ()
-    problems: tuple[ProblemView, ...] = ()
+    costs: tuple[tuple[str, str], ...] = ()  # what generation took, as (name, amount)
+    problems: tuple[ProblemView, ...] = ()  # for the browser
+    problems_total: int = 0  # from which those of the browser were drawn
+    seed: int = 0  # with which they were drawn

@@ -186,3 +186,13 @@ def suite_counts(db: Database) -> dict[tuple[bool | None, str], int]:
         "SELECT kept, reason, count(*) FROM suites GROUP BY kept, reason ORDER BY 3 DESC"
     )
     return {(None if kept is None else bool(kept), reason): n for kept, reason, n in rows}
+
+
+def consistency_by_dataset(db: Database) -> list[tuple[str, int, int, int, int]]:
+    """By where problems come from: problems, those with a kept suite, suites, kept suites."""
+    return db.rows(
+        "SELECT source, count(*), sum(kept > 0), sum(suites), sum(kept) FROM"
+        " (SELECT p.source AS source, count(s.answer_id) AS suites, coalesce(sum(s.kept), 0) AS kept"
+        " FROM problems p LEFT JOIN suites s ON s.problem_id = p.id GROUP BY p.id)"
+        " GROUP BY source ORDER BY source"
+    )
