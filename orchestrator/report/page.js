@@ -94,9 +94,14 @@
     if (found.length) show(found[0]);
     else detail.replaceChildren(make("p", "No problem matches.", "quiet"));
   };
-  // #problem/ID or #problem/ID/INDEX in the address shows a problem, and unfolds a candidate of it.
+  // In the address, #problem/ID or #problem/ID/INDEX shows a problem, and unfolds a candidate of
+  // it; #find/TEXT filters.
   const follow = () => {
     const [kind, id, index] = location.hash.slice(1).split("/").map(decodeURIComponent);
+    if (kind === "find") {
+      filter.value = id;
+      refresh();
+    }
     const problem = kind === "problem" && problems.find((one) => one.id === id);
     if (!problem) return;
     show(problem);

@@ -105,7 +105,7 @@ def _program() -> str:
 def _private_folder() -> Iterator[str]:
     """A folder of our own, with a lock in it that is free as soon as this process is gone."""
     parent = _short_parent()
-    _remove_abandoned(parent)
+    remove_abandoned(parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as folder:
         lock = Path(folder, _LOCK)
         with lock.with_suffix(".new").open("wb") as file:
@@ -115,8 +115,8 @@ def _private_folder() -> Iterator[str]:
             yield folder
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Removes the folders of processes that were killed before they could."""
+def remove_abandoned(parent: Path) -> None:
+    """Removes from `parent` the folders of processes that were killed before they could."""
     for lock in parent.glob(f"{_PREFIX}*/{_LOCK}"):
         with contextlib.suppress(OSError):  # in use, or gone already
             if lock.parent.lstat().st_uid != os.getuid():
