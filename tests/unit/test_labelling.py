@@ -149,6 +149,11 @@ def test_labels_are_those_of_executing_everything_and_every_row_has_one(
                 assert problems_not_executed_whole(run.db) == []
             assert len(set(asked)) == len(asked)
             found.append(all_labels(run, world))
+            if early_stop:  # and the rest later
+                rest = work(run, verdicts, early_stop=False, chance=random.Random(seed))
+                assert not set(rest) & set(asked)
+                assert problems_not_executed_whole(run.db) == []
+                assert all_labels(run, world) == found[0]
     assert found[0] == found[1]
     assert [len(labels) for labels in found[0]] == [len(samples) for _, samples in world]
 
