@@ -35,6 +35,8 @@ def sha256(text: str) -> str:
 
 def storable(text: str) -> str:
     """The text with what SQLite cannot keep (lone surrogates) made visible as escapes."""
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

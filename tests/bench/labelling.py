@@ -5,8 +5,9 @@
 
 scale: made-up problems and candidates; a real gRPC server answers each execution by a rule
 instead of running it. `plum label` is killed half-way and started again. Says memory, rows a
-second, processor time, how long the second start takes to its first execution, and whether
-every row has exactly the label that the rule means.
+second, processor time, how long the second start takes to its first execution, what a client
+that does nothing but stream gets from the same server, and whether every row has exactly the
+label that the rule means.
 
 throughput: trivial candidates in a real sandbox, once through a bare stream and once through
 `plum label`, in the same run.
@@ -27,7 +28,9 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
 import grpc
@@ -233,6 +236,11 @@ def scale(problems: int, k: int, suites: int, folder: Path) -> dict[str, object]
         second = label(run)
         figures["resumed_in_s"] = round(replay.first_at - began, 2)
         figures["executed"] = replay.executed
+        pairs = [(candidate(n, i), suite(n, 0)) for n in range(500) for i in range(k)]
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            bare_s = alone.submit(bare_stream, address, pairs).result()
+        figures["bare_stream_per_s"] = round(len(pairs) / bare_s)
+    figures["load"] = os.getloadavg()
     left = rows - done
     figures |= {"killed": first | {"rows": done, "executed": executed}, "resumed": second}
     figures["rows_per_s"] = round(left / float(second["wall_s"]))
