@@ -38,13 +38,18 @@ class UnlabelledProblem:
     sources: Mapping[str, str]
 
 
+#: As it stands in the schema: a partial index serves it, which a parameter would not let it.
+_WAITS = f"reason = '{LabelReason.NOT_EXECUTED}'"
+
+
 def problems_to_label(db: Database) -> list[str]:
     """The problems with samples that have no label, or one that waits for an execution."""
     rows = db.rows(
-        "SELECT id FROM problems p WHERE EXISTS (SELECT 1 FROM samples s"
-        " LEFT JOIN labels l ON l.problem_id = s.problem_id AND l.sample_index = s.sample_index"
-        " WHERE s.problem_id = p.id AND (l.reason IS NULL OR l.reason = ?)) ORDER BY ordinal",
-        (LabelReason.NOT_EXECUTED,),
+        "SELECT id FROM problems p WHERE"
+        " (SELECT count(*) FROM samples s WHERE s.problem_id = p.id)"
+        " > (SELECT count(*) FROM labels l WHERE l.problem_id = p.id)"
+        f" OR EXISTS (SELECT 1 FROM labels w WHERE w.problem_id = p.id AND w.{_WAITS})"
+        " ORDER BY ordinal"
     )
     return [problem_id for (problem_id,) in rows]
 
@@ -83,7 +88,7 @@ def unlabelled_problem(db: Database, problem_id: str) -> UnlabelledProblem:
 def count_labelled(db: Database) -> int:
     """Samples with a final label."""
     count: int = db.value(
-        "SELECT count(*) FROM labels WHERE reason != ?", (LabelReason.NOT_EXECUTED,)
+        f"SELECT (SELECT count(*) FROM labels) - (SELECT count(*) FROM labels WHERE {_WAITS})"
     )
     return count
 

@@ -126,6 +126,7 @@ CREATE TABLE progress (                     -- of the work that goes on, and of 
     updated_at REAL NOT NULL
 );
 ALTER TABLE labels ADD COLUMN test_sha TEXT; -- the suite that decided; NULL where none did
+CREATE INDEX labels_not_executed ON labels (problem_id) WHERE reason = 'not executed';
 CREATE TABLE evaluation_samples (           -- of a measurement that has not ended yet
     fingerprint TEXT NOT NULL,              -- of everything the sample depends on
     kind TEXT NOT NULL,                     -- "greedy" or "drawn"
