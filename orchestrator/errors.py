@@ -4,7 +4,8 @@
 
     PlumError                 anything a user can be told in one line; exit 1
     ├── InputError            bad input: names file, line, field, value, bound; exit 2
-    └── SandboxError          the sandbox cannot be reached or refuses to start; exit 3
+    ├── SandboxError          the sandbox cannot be reached or refuses to start; exit 3
+    └── BudgetError           the recipe's bound on the cost is reached; exit 4
 """
 
 from __future__ import annotations
@@ -26,3 +27,9 @@ class SandboxError(PlumError):
     """The sandbox cannot be reached, or refuses to start. Never a verdict."""
 
     exit_code = 3
+
+
+class BudgetError(PlumError):
+    """The recipe's bound on what answers may cost is reached. What was paid for is kept."""
+
+    exit_code = 4

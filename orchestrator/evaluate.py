@@ -68,6 +68,7 @@ class EvaluationSettings:
     ks: tuple[int, ...] = (1,)  # each at most n
     temperature: float = 1.0
     top_p: float = 1.0
+    stop: tuple[str, ...] = ()
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
 
@@ -219,7 +220,7 @@ def _sample(
         for judged in problems
     ]
     temperature = 0.0 if kind == _GREEDY else settings.temperature
-    how = SamplingSettings(temperature, settings.max_new_tokens, settings.top_p)
+    how = SamplingSettings(temperature, settings.max_new_tokens, settings.top_p, settings.stop)
     title = "greedy samples" if kind == _GREEDY else f"samples at temperature {temperature:g}"
     found = [] if journal is None else journal.samples(kind)
     done = {sampled.problem_id for sampled, _ in found}

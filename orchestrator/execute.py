@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +53,12 @@ class Summary:
 def execute_file(
     source: Path,
     output: Path,
-    sandbox: AbstractContextManager[SandboxClient],
+    sandbox: Callable[[Sequence[str]], AbstractContextManager[SandboxClient]],
     in_flight: int | None = None,
 ) -> Summary:
     """Executes every row of `source` that has no verdict in `output` yet.
 
-    sandbox: entered only when there is something to execute.
+    sandbox: opens one for the languages named, when there is something to execute.
     in_flight: executions at one time; None: as many as keep the sandbox busy.
 
     Raises:
@@ -71,9 +71,11 @@ def execute_file(
         reused = len(wanted) - len(todo)
         errors: list[ExecutionError] = []
         if todo:
+            rows = read_executions(path, name)
+            languages = sorted({row.language for row in rows if row.id in todo})
             executions = (row for row in read_executions(path, name) if row.id in todo)
             with (
-                sandbox as client,
+                sandbox(languages) as client,
                 Progress(len(wanted), "execute", "executions", done=reused) as bar,
             ):
                 for outcome in client.execute_many(executions, in_flight):

@@ -11,34 +11,29 @@ from typing import Any
 
 from orchestrator.domain import Execution, ExecutionError, ExecutionResult, Limits
 from orchestrator.errors import InputError
+from orchestrator.jsonl import Row, read_rows
 from orchestrator.sandbox.bounds import ID_BYTES, limits_from, source_problem
 
 _REQUIRED = ("id", "language", "solution", "test")
 
 
 def read_executions(path: Path, name: str) -> Iterator[Execution]:
-    """The executions that the lines of `path` ask for, one at a time; blank lines are skipped.
+    """The executions that the rows of `path` ask for, one at a time.
 
     name: what messages call the file.
 
     Raises:
-        InputError: a line is no JSON object, lacks a field, or a field is of the wrong type or
-            out of range; or an id is there twice. Names file, line, field, value and bound.
+        InputError: the file or a row is not JSON, a row lacks a field, or a field is of the
+            wrong type or out of range; or an id is there twice. Names file, line, field,
+            value and bound.
     """
-    seen: dict[str, int] = {}
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                where = f"{name}:{number}"
-                execution = _execution(where, line)
-                first = seen.setdefault(execution.id, number)
-                if first != number:
-                    raise InputError(f"{where}: id={execution.id!r:.80} is on line {first} already")
-                yield execution
-    except OSError as e:
-        raise InputError(f"{name}: {e.strerror}") from e
+    seen: dict[str, str] = {}
+    for row in read_rows(path, name):
+        execution = _execution(row)
+        first = seen.setdefault(execution.id, row.where)
+        if first != row.where:
+            raise InputError(f"{row.where}: id {execution.id!r:.80} is that of {first} already")
+        yield execution
 
 
 def input_sha256(execution: Execution) -> str:
@@ -91,39 +86,27 @@ def error_row(error: ExecutionError, sha256: str) -> dict[str, Any]:
     }
 
 
-def _execution(where: str, line: bytes) -> Execution:
-    try:
-        row = json.loads(line)
-    except ValueError as e:  # of JSON or of UTF-8
-        raise InputError(f"{where}: not JSON: {e}") from e
-    except RecursionError as e:
-        raise InputError(f"{where}: not JSON: nested too deeply") from e
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: {type(row).__name__}, not an object")
-    texts = {field: _text_field(where, row, field) for field in _REQUIRED}
+def _execution(row: Row) -> Execution:
+    texts = {field: _source(row, field) for field in _REQUIRED}
     for field in ("id", "language"):
         size = len(texts[field].encode("utf-8", "replace"))
         if not 1 <= size <= ID_BYTES:
-            value = f"{field}={texts[field]!r:.80}"
-            raise InputError(f"{where}: {value} has {size} bytes, outside [1, {ID_BYTES}]")
+            value = f"{field} = {texts[field]!r:.80}"
+            raise InputError(f"{row.where}: {value} has {size} bytes, outside [1, {ID_BYTES}]")
     limits = Limits()
-    if row.get("limits") is not None:
+    if row.fields.get("limits") is not None:
         try:
-            limits = limits_from(row["limits"])
+            limits = limits_from(row.fields["limits"])
         except ValueError as e:
-            raise InputError(f"{where}: {e}") from e
+            raise InputError(f"{row.where}: {e}") from e
     return Execution(**texts, limits=limits)
 
 
-def _text_field(where: str, row: dict[str, Any], field: str) -> str:
-    if field not in row:
-        raise InputError(f"{where}: field {field!r} is missing")
-    value = row[field]
-    if not isinstance(value, str):
-        raise InputError(f"{where}: {field}={value!r:.80} is not a string")
+def _source(row: Row, field: str) -> str:
+    value = row.text(field)
     problem = source_problem(field, value)
     if problem is not None:
-        raise InputError(f"{where}: {problem}")
+        raise InputError(f"{row.where}: {problem}")
     return value
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from orchestrator.check_codes import fatal_codes
 from orchestrator.domain import (
     CheckResult,
     CheckStatus,
@@ -23,16 +24,6 @@ from orchestrator.domain import (
     Severity,
     Verdict,
 )
-
-#: mypy's error codes that mean "this does not run", and why. Every other code is a remark:
-#: a program may be ill-typed (`arg-type`, `attr-defined`, `union-attr`, ...) and run well.
-#: `import-not-found` and `import-untyped` are left out: the checker need not see the packages
-#: that the jail has, and a module that is really missing shows as a failure to load.
-FATAL_CODES: dict[str, str] = {
-    "syntax": "it does not parse",
-    "name-defined": "a name that exists nowhere: NameError when it is reached",
-    "used-before-def": "a name used above its only definition: NameError when it is reached",
-}
 
 
 class LabelReason(StrEnum):
@@ -57,7 +48,7 @@ class LabelReason(StrEnum):
 class LabelPolicy:
     """What a recipe may choose about labels."""
 
-    fatal_codes: frozenset[str] = frozenset(FATAL_CODES)
+    fatal_codes: frozenset[str] = fatal_codes({})
 
 
 @dataclass(frozen=True)

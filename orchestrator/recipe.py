@@ -1,23 +1,32 @@
 """A run's settings, read from a TOML file into frozen dataclasses. Strict: see `recipe_table`.
 
-Sections that are absent leave their stages out, except `[run]`, `[sandbox]`, `[check]` and
-`[label]`, whose defaults serve, and `[instructions]`, which is required.
+Sections that are absent leave their stages out, except `[run]`, `[quality]`, `[sandbox]`,
+`[check]` and `[label]`, whose defaults serve, and `[instructions]`, which is required.
 """
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.check_codes import CHECK_CODES, Meaning
 from orchestrator.domain import Limits
+from orchestrator.recipe_export import ExportSection, read_export_section
+from orchestrator.recipe_instructions import (
+    BENCHMARK_FORMATS,
+    InstructionsSection,
+    read_instructions_section,
+)
 from orchestrator.recipe_table import RecipeTable
 
-INSTRUCTION_FORMATS = ("oss_instruct", "evol_instruct", "sharegpt", "plain")
+GENERATION_PROVIDERS = ("openai", "batch", "recorded")
 SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
-BENCHMARK_FORMATS = ("humaneval", "mbpp", "plain")
 TRAIN_METHODS = ("kto", "dpo", "sft")
 LAUNCHERS = ("process", "docker")
+_PROMPT_PRICE = "usd_per_million_prompt_tokens"
+_COMPLETION_PRICE = "usd_per_million_completion_tokens"
 
 
 @dataclass(frozen=True)
@@ -29,23 +38,15 @@ class RunSection:
 
 
 @dataclass(frozen=True)
-class InstructionsSection:
-    """`[instructions]`: where the problems come from. `limit`: the first so many problems."""
-
-    path: Path
-    format: str
-    limit: int | None
-
-
-@dataclass(frozen=True)
 class GenerationSection:
     """`[generation]`: who writes reference solutions and suites.
 
-    Provider "openai" asks `base_url` for `model`; "recorded" replays the answers of `path`.
+    Provider "openai" asks `base_url` for `model`; "batch" hands the same requests to its
+    Batch API; "recorded" replays the answers of `path`.
     """
 
     provider: str
-    answers_per_problem: int
+    answers_per_problem: int | None  # None: the default of each problem's source
     temperature: float
     max_tokens: int
     concurrency: int  # requests at one time
@@ -55,6 +56,28 @@ class GenerationSection:
     model: str | None
     api_key_env: str
     path: Path | None
+    cache: Path | None  # answers of all runs that name it
+    usd_per_million_prompt_tokens: float
+    usd_per_million_completion_tokens: float
+    max_cost_usd: float | None
+    batch_size: int  # requests at most
+    poll_s: float  # between two looks at a batch
+
+
+@dataclass(frozen=True)
+class QualitySection:
+    """`[quality]`: what a suite must be worth beside that its own reference passes it.
+
+    Each check can be switched off: 0 or false.
+    """
+
+    reruns: int  # times the reference has to pass again
+    reorder: bool  # once with assertions and sets in another order
+    stub: bool  # an empty stub has to fail
+    mutants: int  # of so many mutants of the reference, at least one has to fail
+    min_assertions: int  # different ones
+    merge_equal: bool  # of equal suites of a problem, the first is kept
+    agreement: float  # share of the problem's other references that have to pass
 
 
 @dataclass(frozen=True)
@@ -94,14 +117,16 @@ class SamplingSection:
     base_urls: tuple[str, ...]
     api_key_env: str  # empty where the endpoints ask for no key
     concurrency: int  # requests at one time
+    stop: tuple[str, ...]  # a completion ends before the first of these
+    engine: dict[str, Any] = field(hash=False)  # arguments of `vllm.LLM`
 
 
 @dataclass(frozen=True)
 class CheckSection:
-    """`[check]`: the static check. `fatal_codes` None takes the label policy's own table."""
+    """`[check]`: the static check. `codes`: changes to the table of `check_codes`."""
 
     enabled: bool
-    fatal_codes: tuple[str, ...] | None
+    codes: dict[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -113,16 +138,6 @@ class LabelSection:
     """
 
     early_stop: bool
-
-
-@dataclass(frozen=True)
-class ExportSection:
-    """`[export]`: the dataset files. `max_per_problem`: samples of one problem, of each label."""
-
-    formats: tuple[str, ...]
-    max_per_problem: int | None
-    pairs_per_problem: int
-    test_share: float  # of the problems, set aside
 
 
 @dataclass(frozen=True)
@@ -158,6 +173,7 @@ class Recipe:
     run: RunSection
     instructions: InstructionsSection
     generation: GenerationSection | None
+    quality: QualitySection
     sandbox: SandboxSection
     sampling: SamplingSection | None
     check: CheckSection
@@ -181,22 +197,24 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     """
     top = RecipeTable.load(file, base)
     run, instructions = top.table("run"), top.table("instructions")
-    generation, sandbox = top.optional_table("generation"), top.table("sandbox")
+    generation, quality = top.optional_table("generation"), top.table("quality")
+    sandbox = top.table("sandbox")
     sampled, check = top.optional_table("sampling"), top.table("check")
     label = top.table("label")
     exported, train = top.optional_table("export"), top.optional_table("train")
     evaluation = top.tables("evaluation")
     top.finish()  # first, as a misspelt section would show as something missing elsewhere
-    sampling = _sampling(sampled)
+    settings, sampling = _run(run), _sampling(sampled)
     recipe = Recipe(
-        run=_run(run),
-        instructions=_instructions(instructions),
+        run=settings,
+        instructions=read_instructions_section(instructions),
         generation=_generation(generation),
+        quality=_quality(quality),
         sandbox=_sandbox(sandbox),
         sampling=sampling,
-        check=_check(check),
+        check=_check(check, settings.language),
         label=_label(label),
-        export=_export(exported),
+        export=read_export_section(exported),
         train=_train(train, sampling),
         evaluation=tuple(_evaluation(table) for table in evaluation),
     )
@@ -212,24 +230,14 @@ def _run(table: RecipeTable) -> RunSection:
     return section
 
 
-def _instructions(table: RecipeTable) -> InstructionsSection:
-    section = InstructionsSection(
-        path=table.file("path"),
-        format=table.choice("format", INSTRUCTION_FORMATS, "plain"),
-        limit=table.optional_integer("limit", 1, 10**9),
-    )
-    table.finish()
-    return section
-
-
 def _generation(table: RecipeTable | None) -> GenerationSection | None:
     if table is None:
         return None
-    provider = table.choice("provider", ("openai", "recorded"))
+    provider = table.choice("provider", GENERATION_PROVIDERS)
     recorded = provider == "recorded"
     section = GenerationSection(
         provider=provider,
-        answers_per_problem=table.integer("answers_per_problem", 3, 1, 64),
+        answers_per_problem=table.optional_integer("answers_per_problem", 1, 64),
         temperature=table.number("temperature", 0.7, 0.0, 2.0),
         max_tokens=table.integer("max_tokens", 2048, 1, 1_000_000),
         concurrency=table.integer("concurrency", 8, 1, 1024),
@@ -239,6 +247,30 @@ def _generation(table: RecipeTable | None) -> GenerationSection | None:
         model=None if recorded else table.text("model"),
         api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
         path=table.file("path") if recorded else None,
+        cache=None if recorded else table.optional_place("cache"),
+        usd_per_million_prompt_tokens=table.number(_PROMPT_PRICE, 0.0, 0.0, 1e6),
+        usd_per_million_completion_tokens=table.number(_COMPLETION_PRICE, 0.0, 0.0, 1e6),
+        max_cost_usd=table.optional_number("max_cost_usd", 0.0, 1e9),
+        batch_size=table.integer("batch_size", 10_000, 1, 50_000),
+        poll_s=table.number("poll_s", 30.0, 0.01, 3600.0),
+    )
+    if section.max_cost_usd is not None and _PROMPT_PRICE not in table:
+        raise table.error(_PROMPT_PRICE, "is missing: max_cost_usd needs to know what tokens cost")
+    if section.max_cost_usd is not None and _COMPLETION_PRICE not in table:
+        raise table.error(_COMPLETION_PRICE, "is missing: max_cost_usd needs to know it")
+    table.finish()
+    return section
+
+
+def _quality(table: RecipeTable) -> QualitySection:
+    section = QualitySection(
+        reruns=table.integer("reruns", 1, 0, 100),
+        reorder=table.flag("reorder", True),
+        stub=table.flag("stub", True),
+        mutants=table.integer("mutants", 6, 0, 100),
+        min_assertions=table.integer("min_assertions", 1, 0, 1000),
+        merge_equal=table.flag("merge_equal", True),
+        agreement=table.number("agreement", 0.5, 0.0, 1.0),
     )
     table.finish()
     return section
@@ -282,7 +314,7 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
     model = table.text("model")
     section = SamplingSection(
         backend=backend,
-        model=model if backend == "openai" else table.model("model"),
+        model=model if backend == "openai" else table.folder_or_name("model"),
         k=table.integer("k", 20, 1, 10_000),
         temperature=table.number("temperature", 1.0, 0.0, 2.0),
         top_p=table.number("top_p", 1.0, 0.001, 1.0),
@@ -292,19 +324,17 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
         base_urls=table.texts("base_urls") or (),
         api_key_env=table.optional_text("api_key_env") or "",
         concurrency=table.integer("concurrency", 16, 1, 1024),
+        stop=table.texts("stop") or (),
+        engine=table.table("engine").raw(),
     )
+    if backend != "vllm" and section.engine:
+        raise table.error("engine", f"is for the vllm backend, this one is {backend!r}")
+    if "model" in section.engine:
+        raise table.error("engine.model", "is set by sampling.model; remove it")
     if backend == "openai" and not section.base_urls:
         raise table.error("base_urls", "is missing: the openai backend needs at least one")
     if section.temperature == 0 and section.k > 1:
         raise table.error("temperature", f"= 0 gives {section.k} equal samples: set k = 1")
-    table.finish()
-    return section
-
-
-def _check(table: RecipeTable) -> CheckSection:
-    section = CheckSection(
-        enabled=table.flag("enabled", True), fatal_codes=table.texts("fatal_codes")
-    )
     table.finish()
     return section
 
@@ -315,19 +345,15 @@ def _label(table: RecipeTable) -> LabelSection:
     return section
 
 
-def _export(table: RecipeTable | None) -> ExportSection | None:
-    if table is None:
-        return None
-    formats = table.texts("formats") or ("kto",)
-    for item in formats:
-        if item not in TRAIN_METHODS:
-            raise table.error("formats", f"holds {item!r}; known: {', '.join(TRAIN_METHODS)}")
-    section = ExportSection(
-        formats=formats,
-        max_per_problem=table.optional_integer("max_per_problem", 1, 10_000),
-        pairs_per_problem=table.integer("pairs_per_problem", 4, 1, 10_000),
-        test_share=table.number("test_share", 0.0, 0.0, 0.9),
-    )
+def _check(table: RecipeTable, language: str) -> CheckSection:
+    codes = table.table("codes")
+    changes = {code: codes.choice(code, tuple(Meaning)) for code in codes.raw()}
+    if language == "python":
+        for code in changes.keys() - CHECK_CODES.keys():
+            near = difflib.get_close_matches(code, CHECK_CODES, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise codes.error(code, f"is no code of mypy{hint}")
+    section = CheckSection(enabled=table.flag("enabled", True), codes=changes)
     table.finish()
     return section
 
@@ -337,7 +363,7 @@ def _train(table: RecipeTable | None, sampling: SamplingSection | None) -> Train
         return None
     method = table.choice("method", TRAIN_METHODS, "kto")
     if "model" in table:
-        model = table.model("model")
+        model = table.folder_or_name("model")
     elif sampling is not None and sampling.backend != "openai":
         model = sampling.model
     else:
@@ -382,9 +408,11 @@ def _require_what_stages_need(top: RecipeTable, recipe: Recipe) -> None:
     for name, section, needed, there in needs:
         if section is not None and there is None:
             raise top.error(needed, f"is missing: [{name}] needs it")
-    if recipe.train and recipe.export and "kto" not in recipe.export.formats:
+    if recipe.train and recipe.export:
         # plum-train makes its pairs itself: every method reads the labelled rows.
-        raise top.error("export.formats", "lacks 'kto', the rows that [train] reads")
+        for key, item in (("formats", "kto"), ("styles", "plain"), ("file_types", "jsonl")):
+            if item not in getattr(recipe.export, key):
+                raise top.error(f"export.{key}", f"lacks {item!r}, the rows that [train] reads")
 
 
 def _flatten(prefix: str, value: object) -> list[tuple[str, object]]:

@@ -136,11 +136,15 @@ class RecipeTable:
         """An existing file or folder, as an absolute path, or None where the key is absent."""
         return self.file(key) if self._offers(key) else None
 
-    def model(self, key: str) -> str:
-        """A model: a folder, as an absolute path, or else the name of one on the hub."""
-        model = self.text(key)
-        folder = self._base / Path(model).expanduser()
-        return str(folder) if folder.is_dir() else model
+    def optional_place(self, key: str) -> Path | None:
+        """Where a file is or will be made, as an absolute path, or None where the key is absent."""
+        return self._base / Path(self.text(key)).expanduser() if self._offers(key) else None
+
+    def folder_or_name(self, key: str) -> str:
+        """A model or a dataset: a folder, as an absolute path, or else its name on the hub."""
+        name = self.text(key)
+        folder = self._base / Path(name).expanduser()
+        return str(folder) if folder.is_dir() else name
 
     def optional_table(self, key: str) -> RecipeTable | None:
         """The table below `key`, or None where it is absent."""

@@ -39,6 +39,12 @@ _MAY_CHANGE = (
     ".concurrency",
     ".max_retries",
     ".timeout_s",
+    "generation.cache",
+    ".usd_per_million_prompt_tokens",
+    ".usd_per_million_completion_tokens",
+    ".max_cost_usd",
+    ".batch_size",
+    ".poll_s",
 )
 
 
@@ -62,7 +68,11 @@ class Run:
             settings = self.recipe.sandbox
             addresses = settings.addresses or (
                 self._resources.enter_context(
-                    embedded_sandbox(settings.launcher, slots=settings.slots)
+                    embedded_sandbox(
+                        settings.launcher,
+                        slots=settings.slots,
+                        languages=[self.recipe.run.language],
+                    )
                 ),
             )
             client = SandboxClient(
@@ -128,7 +138,16 @@ def _frozen(db: Database, folder: Path, file: Path | None, given: Recipe | None)
             f"{file}: differs from the recipe that {folder} was started with: "
             f"{'; '.join(changes)}; start another run for other settings"
         )
+    if file is not None and file.read_bytes() != (folder / _RECIPE).read_bytes():
+        _replace_copy(db, folder, file)  # of what may change, the newest holds
     return given
+
+
+def _replace_copy(db: Database, folder: Path, file: Path) -> None:
+    new = folder / f"{_RECIPE}.new"
+    shutil.copyfile(file, new)
+    set_meta(db, "recipe_base", str(file.resolve().parent))
+    new.replace(folder / _RECIPE)
 
 
 def _canonical(recipe: Recipe) -> str:

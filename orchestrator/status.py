@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.generation.amount import answers_wanted
 from orchestrator.store.database import Database, open_reader, writer_pid
 from orchestrator.store.executions import error_counts
+from orchestrator.store.problems import counts_by_source
 from orchestrator.store.progress import Moment, latest_moment
 from orchestrator.store.stages import StageRecord, meta, stage_records
 
@@ -55,7 +57,9 @@ def _finished(moment: Moment | None) -> bool:
 
 def _counts(db: Database) -> list[Count]:
     recipe = json.loads(meta(db, "recipe") or "{}")
-    answers_per_problem = recipe.get("generation.answers_per_problem")
+    each = recipe.get("generation.answers_per_problem")
+    answers = sum(n * answers_wanted(each, source) for source, n in counts_by_source(db).items())
+    generates = "generation.provider" in recipe
     k = recipe.get("sampling.k")
     problems = _count(db, "problems")
     suites = _count(db, "suites")
@@ -63,7 +67,7 @@ def _counts(db: Database) -> list[Count]:
     samples = _count(db, "samples")
     return [
         Count("problems", problems, problems),
-        Count("answers", _count(db, "answers"), _times(problems, answers_per_problem)),
+        Count("answers", _count(db, "answers"), answers if generates else None),
         Count("suites decided", _count(db, "suites WHERE kept IS NOT NULL"), suites),
         Count("suites kept", _count(db, "suites WHERE kept = 1"), None),
         Count("samples", samples, _times(with_suite, k)),

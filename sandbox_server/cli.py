@@ -8,89 +8,31 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
-from sandbox_server.docker_launcher import DockerLauncher
-from sandbox_server.errors import GatewayError
+from sandbox_server.cli_workers import WorkerOptions, worker_options
+from sandbox_server.errors import GatewayError, StartupError
 from sandbox_server.evidence import Ready
-from sandbox_server.languages import choose_languages, known_languages
-from sandbox_server.launcher import Launcher
-from sandbox_server.process_launcher import ProcessLauncher
+from sandbox_server.languages import known_languages
 from sandbox_server.server import Server, Settings, Tls
 from sandbox_server.serving import probe, serve_until_stopped
 
 _DEFAULT_ADDRESS = "127.0.0.1:50061"
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-class _Names(click.ParamType[tuple[str, ...]]):
-    """Names with commas between them."""
-
-    name = "a,b,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        return tuple(name.strip() for name in str(value).split(",") if name.strip())
-
-
-def _launcher_options(command: F) -> F:
-    """Adds the options that choose a launcher."""
-    for option in (
-        click.option(
-            "--runtime",
-            help="docker: a container runtime that the engine knows, for example runsc.",
-        ),
-        click.option(
-            "--image-prefix",
-            default="plum-sandbox-",
-            show_default=True,
-            help="docker: a language's image is this and its name.",
-        ),
-        click.option(
-            "--launcher",
-            type=click.Choice(["process", "docker"]),
-            default="process",
-            show_default=True,
-            help="How workers are started. process: children of this server, which needs no "
-            "set-up. docker: one hardened container for each language.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-_languages_option = click.option(
-    "--languages",
-    type=_Names(),
-    default="python",
-    show_default=True,
-    help="Languages to serve, with commas between them.",
-)
 _slots_option = click.option(
     "--slots",
     type=click.IntRange(1, 4096),
     default=_cores,
     show_default="cores",
     help="Executions at one time.",
-)
-_isolation_option = click.option(
-    "--require-isolation",
-    metavar="LEVEL",
-    default=None,
-    help="Refuse to start where less isolation than this can be had.  [default: the worker's]",
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
@@ -122,8 +64,7 @@ def plum_sandbox() -> None:
     metavar="ADDRESS",
     help="host:port (port 0: any free one) or unix:/path. May be given several times.",
 )
-@_launcher_options
-@_languages_option
+@worker_options
 @_slots_option
 @click.option(
     "--queue",
@@ -132,7 +73,6 @@ def plum_sandbox() -> None:
     show_default=True,
     help="Executions that may wait for a slot; RESOURCE_EXHAUSTED past it.",
 )
-@_isolation_option
 @click.option(
     "--max-connection-age",
     type=click.FloatRange(1.0, 1e6),
@@ -172,13 +112,9 @@ def plum_sandbox() -> None:
 def serve(
     *,
     listen: tuple[str, ...],
-    launcher: str,
-    image_prefix: str,
-    runtime: str | None,
-    languages: tuple[str, ...],
+    options: WorkerOptions,
     slots: int,
     queue: int,
-    require_isolation: str | None,
     max_connection_age: float | None,
     grace: float,
     tls_cert: Path | None,
@@ -198,6 +134,7 @@ def serve(
       plum-sandbox serve
       plum-sandbox serve --listen 0.0.0.0:50061 --slots 8 --max-connection-age 300
       plum-sandbox serve --listen unix:/run/plum/sandbox.sock --json
+      plum-sandbox serve --launcher attached --worker-dir /run/plum
     """
     settings = Settings(
         listen=listen,
@@ -207,19 +144,20 @@ def serve(
         tls=_tls(tls_cert, tls_key, tls_client_ca),
         auth_token_file=auth_token_file,
         metrics_port=metrics_port,
+        may_lack=options.may_lack,
     )
-    chosen = choose_languages(languages)
-    starter = _launcher(launcher, slots, require_isolation, image_prefix, runtime)
+    workers = options.workers(slots)
 
-    def ready(addresses: list[str]) -> None:
+    def ready(addresses: list[str], served: list[str]) -> None:
         if as_json:
-            click.echo(json.dumps({"listening": addresses, "languages": list(languages)}))
+            click.echo(json.dumps({"listening": addresses, "languages": served}))
         else:
-            click.echo(f"plum-sandbox serves {', '.join(languages)} on {', '.join(addresses)}")
+            what = ", ".join(served) or "the workers that come"
+            click.echo(f"plum-sandbox serves {what} on {', '.join(addresses)}")
 
     asyncio.run(
         serve_until_stopped(
-            lambda: Server(settings, chosen, starter),
+            lambda: Server(settings, workers.languages, workers.launcher, workers.present),
             grace_s=grace,
             stop_at_eof=stop_at_eof,
             on_ready=ready,
@@ -228,17 +166,11 @@ def serve(
 
 
 @plum_sandbox.command()
-@_launcher_options
-@_languages_option
-@_isolation_option
+@worker_options
 @_json_option
 def selfcheck(
     *,
-    launcher: str,
-    image_prefix: str,
-    runtime: str | None,
-    languages: tuple[str, ...],
-    require_isolation: str | None,
+    options: WorkerOptions,
     as_json: bool,
 ) -> None:
     """Starts each language's worker and shows how well it is isolated here.
@@ -248,8 +180,11 @@ def selfcheck(
       plum-sandbox selfcheck
       plum-sandbox selfcheck --languages python --json
     """
-    starter = _launcher(launcher, 1, require_isolation, image_prefix, runtime)
-    reports = asyncio.run(probe(starter, choose_languages(languages)))
+    workers = options.workers(slots=1)
+    languages = workers.languages if workers.present is None else workers.present()
+    if not languages:
+        raise StartupError("no worker listens in the folder of --worker-dir")
+    reports = asyncio.run(probe(workers.launcher, languages))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(report) for report in reports]))
         return
@@ -269,16 +204,6 @@ def list_languages(as_json: bool) -> None:
     """
     names = [language.name for language in known_languages()]
     click.echo(json.dumps(names) if as_json else "\n".join(names))
-
-
-def _launcher(
-    name: str, slots: int, require_isolation: str | None, image_prefix: str, runtime: str | None
-) -> Launcher:
-    if name == "docker":
-        return DockerLauncher(slots, require_isolation, image_prefix, runtime)
-    if runtime is not None:
-        raise click.UsageError(f"--runtime is for --launcher docker, not {name}")
-    return ProcessLauncher(slots, require_isolation)
 
 
 def _tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:

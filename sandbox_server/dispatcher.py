@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -61,20 +61,15 @@ _Lane = OrderedDict[Job, None]
 class Dispatcher:
     """Hands jobs to workers.
 
-    languages: those that are served.
     slots: jobs that run at one time, over all languages.
     capacity: jobs that may wait.
     """
 
-    def __init__(
-        self, languages: Sequence[str], slots: int, capacity: int, metrics: Metrics
-    ) -> None:
+    def __init__(self, slots: int, capacity: int, metrics: Metrics) -> None:
         self.slots = slots
         self.capacity = capacity
         self._metrics = metrics
-        self._lanes: OrderedDict[str, OrderedDict[str, _Lane]] = OrderedDict(
-            (language, OrderedDict()) for language in languages
-        )
+        self._lanes: OrderedDict[str, OrderedDict[str, _Lane]] = OrderedDict()
         self._links: dict[str, WorkerLink] = {}
         self._queued = 0
         self._queued_bytes = 0
@@ -83,10 +78,35 @@ class Dispatcher:
         self._usual_s = 0.05
         metrics.watch(lambda: self._queued, lambda: self._running)
 
+    def add(self, language: str) -> None:
+        """Serves `language` from now on; its jobs wait for a worker."""
+        self._lanes[language] = OrderedDict()
+
+    def remove(self, language: str) -> None:
+        """Serves `language` no longer. It has no worker; what waits for one is told so."""
+        self.detach(language)
+        lost = [job for lane in self._lanes.pop(language).values() for job in lane]
+        for job in lost:
+            self._leave_queue(job)
+        waiting = [(turn, job) for turn, job in self._room if job.language == language]
+        for turn, job in waiting:
+            if not turn.done():
+                turn.set_result(None)
+                lost.append(job)
+                self._room.remove((turn, job))
+        for job in lost:
+            job.finished(unavailable(f"the worker of {language} has gone"))
+        self._let_in()
+        self._pump()
+
     def attach(self, language: str, link: WorkerLink) -> None:
         """From now on `link` does the work of `language`."""
         self._links[language] = link
         self._pump()
+
+    def withdraw(self, language: str) -> None:
+        """`language` is not served after all. Only before the first job."""
+        del self._lanes[language]
 
     def detach(self, language: str) -> None:
         """The worker of `language` is gone; its jobs wait for the next."""
@@ -140,7 +160,7 @@ class Dispatcher:
         if job.link is not None:
             job.link.cancel(job.seq)
             return
-        lanes = self._lanes[job.language]
+        lanes = self._lanes.get(job.language, OrderedDict())
         lane = lanes.get(job.client)
         if lane is not None and job in lane:
             del lane[job]

@@ -1,9 +1,11 @@
 """Launcher `docker`: one hardened, warm container per language.
 
 The worker in the container connects to a Unix socket that the gateway has put
-into a folder of its own; there is no network, and nothing else is shared. The
-container ends when its worker does, and the worker when the gateway closes the
-line or dies, so neither outlives the other for long.
+into a folder of its own; there is no network, and nothing else is shared. Under
+a runtime of the user's choice, which may keep the host's sockets out, the two
+speak through the container's standard streams. The container ends when its
+worker does, and the worker when the gateway closes the line or dies, so neither
+outlives the other for long.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox_server.docker_stream import ContainerStream
 from sandbox_server.errors import StartupError, WorkerFailed
 from sandbox_server.languages import Language
 from sandbox_server.link import WorkerLink
@@ -40,8 +43,21 @@ _WORKER_CALLS = (
     *("personality", "execveat"),
 )
 _SOCKET_FOLDER = "/run/plum"
+#: Besides the worker's own: what a jail writes to and reads from where the runtime lets nobody
+#: mount, so that the image's /usr must serve as its root (worker/rootfs.py).
+_TMPFS = {
+    "/tmp": "size=1m,mode=1777,nosuid,nodev,noexec",
+    "/usr/tmp": "size=64m,mode=1777,nosuid,nodev",
+    "/usr/dev/shm": "size=64m,mode=1777,nosuid,nodev,noexec",
+}
+_DEVICES = {
+    f"/dev/{name}": {"bind": f"/usr/dev/{name}", "mode": "rw"}
+    for name in ("null", "zero", "full", "random", "urandom")
+}
 _CONTAINER_USER = "65532:65532"
 _SLOT_PROCESSES = 96
+#: Of a runtime that brings a kernel of its own: its threads, and a stub for each process.
+_RUNTIME_PROCESSES = 1024
 _OWN_MEMORY_BYTES = 512 << 20
 _SLOT_MEMORY_BYTES = 1 << 30
 _CONNECT_TIMEOUT_S = 60.0
@@ -92,6 +108,8 @@ class DockerLauncher:
         Raises:
             StartupError: no engine answers, or it does not have the image.
         """
+        if self._runtime is not None:
+            return await self._start_attached(language)
         folder = Path(tempfile.mkdtemp(prefix="plum-"))
         try:
             with socket.socket(socket.AF_UNIX) as listener:
@@ -101,28 +119,50 @@ class DockerLauncher:
                 os.chmod(folder / "worker.sock", 0o666)
                 listener.listen(1)
                 listener.setblocking(False)
-                container = await asyncio.to_thread(self._run, language, folder)
+                options = ["--connect", f"{_SOCKET_FOLDER}/worker.sock"]
+                volumes = {str(folder): {"bind": _SOCKET_FOLDER, "mode": "ro"}}
+                container = await asyncio.to_thread(self._create, language, options, volumes)
+                await asyncio.to_thread(_begin, container)
                 connection = await _accept(listener, container)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return await WorkerLink.open(connection, lambda: _end(container))
 
-    def _run(self, language: Language, folder: Path) -> Container:
+    async def _start_attached(self, language: Language) -> WorkerLink:
+        container = await asyncio.to_thread(self._create, language, ["--stdio"], {})
+        stream = ContainerStream(await asyncio.to_thread(_attach, container))
+
+        async def release() -> None:
+            await _end(container)
+            await stream.close()
+
+        try:
+            await asyncio.to_thread(_begin, container)
+            return await WorkerLink.open(stream.worker, release)
+        except WorkerFailed as e:
+            raise WorkerFailed(f"{e}: {stream.last_words()}") from e
+
+    def _create(
+        self, language: Language, options: list[str], volumes: dict[str, dict[str, str]]
+    ) -> Container:
         import docker
         from docker.errors import APIError, DockerException, ImageNotFound
         from docker.types import LogConfig
 
         image = self._image_prefix + language.name
-        command = ["--slots", str(self._slots), "--connect", f"{_SOCKET_FOLDER}/worker.sock"]
+        command = ["--slots", str(self._slots), *options]
         if self._require_isolation is not None:
             command += ["--require-isolation", self._require_isolation]
+        if self._runtime is None:
+            log = LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"})
+        else:  # what the two say to each other is for no log
+            log = LogConfig(type="none")
         try:
             if self._client is None:
                 self._client = docker.from_env()
-            return self._client.containers.run(
+            return self._client.containers.create(
                 image,
                 command,
-                detach=True,
                 auto_remove=True,
                 labels={"plum.sandbox.language": language.name},
                 network_mode="none",
@@ -131,14 +171,17 @@ class DockerLauncher:
                 user=_CONTAINER_USER,
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges", "seccomp=" + json.dumps(seccomp_profile())],
-                pids_limit=self._slots * _SLOT_PROCESSES + 32,
+                pids_limit=self._slots * _SLOT_PROCESSES
+                + (32 if self._runtime is None else _RUNTIME_PROCESSES),
                 mem_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
                 memswap_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
                 nano_cpus=self._slots * 1_000_000_000,
-                volumes={str(folder): {"bind": _SOCKET_FOLDER, "mode": "ro"}},
-                tmpfs={"/tmp": "size=1m,mode=1777,nosuid,nodev,noexec"},
+                volumes=volumes | _DEVICES,
+                tmpfs=_TMPFS,
                 runtime=self._runtime,
-                log_config=LogConfig(type=LogConfig.types.JSON, config={"max-size": "1m"}),
+                log_config=log,
+                # It ends for the worker when our connection to it does.
+                stdin_open=self._runtime is not None,
             )
         except ImageNotFound as e:
             raise StartupError(f"no image {image}: make it with scripts/build-images") from e
@@ -146,6 +189,24 @@ class DockerLauncher:
             raise WorkerFailed(f"container of {language.name}: {e.explanation or e}") from e
         except DockerException as e:
             raise StartupError(f"no Docker engine answers: {e}") from e
+
+
+def _attach(container: Container) -> socket.socket:
+    """A connection to the streams of a container that has not been started."""
+    params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+    attached: Any = container.attach_socket(params=params)
+    # A copy of our own: the client's closes with an object that nobody here keeps.
+    return socket.socket(fileno=os.dup(attached.fileno()))
+
+
+def _begin(container: Container) -> None:
+    from docker.errors import APIError
+
+    try:
+        container.start()
+    except APIError as e:
+        container.remove(force=True)
+        raise WorkerFailed(f"container does not start: {e.explanation or e}") from e
 
 
 async def _accept(listener: socket.socket, container: Container) -> socket.socket:

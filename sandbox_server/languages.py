@@ -28,13 +28,25 @@ def known_languages(images: Path = IMAGES) -> list[Language]:
     ]
 
 
-def choose_languages(wanted: Sequence[str], images: Path = IMAGES) -> list[Language]:
+#: In the place of names: every language there is a folder for.
+ALL = "all"
+
+
+def choose_languages(
+    wanted: Sequence[str], images: Path = IMAGES, *, may_lack: bool = False
+) -> list[Language]:
     """The languages called `wanted`, in that order.
+
+    may_lack: leave out those that are unknown.
 
     Raises:
         StartupError: one of them is unknown, named twice, or none is wanted.
     """
     known = {language.name: language for language in known_languages(images)}
+    if list(wanted) == [ALL]:
+        return list(known.values())
+    if may_lack:
+        wanted = [name for name in wanted if name in known]
     if not wanted:
         raise StartupError("no language to serve; known: " + (", ".join(known) or "none"))
     for name in wanted:

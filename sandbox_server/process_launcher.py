@@ -25,7 +25,8 @@ from sandbox_server.link import WorkerLink
 _log = logging.getLogger("plum-sandbox")
 
 _ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    # Where the worker looks for its toolchain; candidates get a PATH of their own.
+    "PATH": os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
     "LANG": "C.UTF-8",
     # Not with `python -I`, which would ignore it: hence -s and -P below.
     "PYTHONHASHSEED": "0",

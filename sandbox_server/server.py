@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from sandbox_server.errors import StartupError
 from sandbox_server.languages import Language
 from sandbox_server.launcher import Launcher
 from sandbox_server.metrics import Metrics
+from sandbox_server.roster import Roster
 from sandbox_server.service import SERVICE_NAME, SandboxService
 from sandbox_server.supervisor import Supervisor
 
 _log = logging.getLogger("plum-sandbox")
 
 _MAX_RECEIVE_BYTES = 64 << 20
+#: A health service that serves for as long as the process is well, whatever becomes of workers.
+_LIVE = "live"
 _UNIX = "unix:"
 _FLUSH_S = 0.5
 
@@ -44,6 +47,7 @@ class Settings:
     listen: `host:port` (port 0: any) or `unix:/path`, at least one.
     slots: executions at one time, over all languages.
     queue: requests that may wait for a slot.
+    may_lack: serve what can be served of the languages, and say what not.
     max_connection_age_s: after which a connection is asked to reconnect; None: never.
     """
 
@@ -54,47 +58,58 @@ class Settings:
     tls: Tls | None = None
     auth_token_file: Path | None = None
     metrics_port: int | None = None
+    may_lack: bool = False
 
 
 class Server:
-    """A gateway: its workers, its queue and its gRPC server."""
+    """A gateway: its workers, its queue and its gRPC server.
+
+    languages: served from the start.
+    present: languages that are served as well, for as long as their workers are there.
+    """
 
     def __init__(
-        self, settings: Settings, languages: Sequence[Language], launcher: Launcher
+        self,
+        settings: Settings,
+        languages: Sequence[Language],
+        launcher: Launcher,
+        present: Callable[[], Iterable[Language]] | None = None,
     ) -> None:
         self._settings = settings
-        self._metrics = Metrics()
-        self._dispatcher = Dispatcher(
-            [language.name for language in languages],
-            settings.slots,
-            settings.queue,
-            self._metrics,
+        self._languages = languages
+        self._metrics = metrics = Metrics()
+        self._dispatcher = dispatcher = Dispatcher(settings.slots, settings.queue, metrics)
+        self._roster = Roster(
+            lambda name: Supervisor(launcher, name, dispatcher, metrics, self._set_health),
+            dispatcher,
+            present,
+            self._set_health,
+            may_lack=settings.may_lack,
         )
-        self._supervisors = [
-            Supervisor(launcher, language, self._dispatcher, self._metrics, self._set_health)
-            for language in languages
-        ]
-        self._service = SandboxService(
-            self._dispatcher,
-            lambda: {keeper.language.name: keeper.ready for keeper in self._supervisors},
-            launcher.name,
-        )
+        self._service = SandboxService(dispatcher, self._roster.ready, launcher.name)
         self._health = health.aio.HealthServicer()
         self._health_tasks: set[asyncio.Task[None]] = set()
         self._grpc: grpc.aio.Server | None = None
+
+    @property
+    def languages(self) -> list[str]:
+        """Those that are served: once it has started, those whose worker came up."""
+        return self._roster.languages
 
     async def start(self) -> list[str]:
         """Starts the workers, then listens. Returns the addresses, ports filled in.
 
         Raises:
-            StartupError: a worker refused or did not come up, or an address or file is no good.
+            StartupError: a worker refused or did not come up and may not be lacking, or an
+                address or file is no good.
                 Nothing is left running then.
         """
         try:
             server = self._grpc = self._build_grpc()
             addresses = [self._bind(server, address) for address in self._settings.listen]
-            for supervisor in self._supervisors:
-                await supervisor.start()
+            await self._health.set(_LIVE, health_pb2.HealthCheckResponse.SERVING)
+            self._set_health()
+            await self._roster.start(self._languages)
             if self._settings.metrics_port is not None:
                 self._serve_metrics(self._settings.metrics_port)
             await server.start()
@@ -116,7 +131,7 @@ class Server:
             # would last for ever.
             await self._grpc.stop(min(grace_s, _FLUSH_S))
             await stopping
-        await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
+        await self._roster.stop()
 
     def _build_grpc(self) -> grpc.aio.Server:
         options: list[tuple[str, int]] = [
@@ -161,9 +176,8 @@ class Server:
             raise StartupError(f"cannot serve metrics on port {port}: {e}") from e
 
     def _set_health(self) -> None:
-        up = all(supervisor.up for supervisor in self._supervisors)
         response = health_pb2.HealthCheckResponse
-        value = response.SERVING if up else response.NOT_SERVING
+        value = response.SERVING if self._roster.up else response.NOT_SERVING
         for name in ("", SERVICE_NAME):
             task = asyncio.ensure_future(self._health.set(name, value))
             self._health_tasks.add(task)

@@ -24,13 +24,13 @@ async def serve_until_stopped(
     *,
     grace_s: float,
     stop_at_eof: bool,
-    on_ready: Callable[[list[str]], None],
+    on_ready: Callable[[list[str], list[str]], None],
 ) -> None:
     """Serves until SIGTERM or SIGINT, then lets what runs finish for up to `grace_s`.
 
     A second signal ends the process on the spot. With `stop_at_eof` the end of
     standard input stops the server too, and without grace: nobody waits for it then.
-    on_ready: called with the addresses once they are served.
+    on_ready: called with the addresses and the languages once they are served.
 
     Raises:
         StartupError: the server did not start.
@@ -62,7 +62,7 @@ async def serve_until_stopped(
     await asyncio.wait([starting])
     if starting.cancelled():
         return
-    on_ready(starting.result())
+    on_ready(starting.result(), server.languages)
     await server.stop(await stopping)
 
 

@@ -52,9 +52,8 @@ class Supervisor:
         return self._link is not None
 
     @property
-    def ready(self) -> Ready:
-        """What the present worker, or the last one, said of itself."""
-        assert self._last_ready is not None, "start() has not returned yet"
+    def ready(self) -> Ready | None:
+        """What the present worker, or the last one, said of itself; None before the first."""
         return self._last_ready
 
     async def start(self) -> None:
@@ -67,6 +66,10 @@ class Supervisor:
             await self._begin()
         except (WorkerRefused, WorkerFailed) as e:
             raise StartupError(f"language {self.language.name}: {e}") from e
+        self.keep()
+
+    def keep(self) -> None:
+        """Keeps a worker running from now on, whether there is one yet or not."""
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says something of the machine, and nothing of the property.
+settings.register_profile("plum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("plum")
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
 import socket
 import subprocess
@@ -15,9 +16,9 @@ from typing import Any
 from sandbox_server.worker import protocol
 
 ROOT = Path(__file__).parents[1]
-LANGUAGE = ROOT / "images" / "python"
+IMAGES = ROOT / "images"
 
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+_ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Installation:
 
 
 class WorkerProcess:
-    """A worker of the python language; `slots` executions at one time."""
+    """A worker of `language`; `slots` executions at one time."""
 
     def __init__(
         self,
@@ -56,7 +57,9 @@ class WorkerProcess:
         *arguments: str,
         installation: Installation | None = None,
         python: str | Path = sys.executable,
+        language: str = "python",
     ) -> None:
+        folder = installation.language if installation else IMAGES / language
         user = installation.user if installation else None
         self._socket, theirs = socket.socketpair()
         self._frames = self._socket.makefile("rb")
@@ -66,7 +69,7 @@ class WorkerProcess:
                 [
                     *(str(python), "-s"),
                     *("-m", "sandbox_server.worker", "--socket-fd", str(theirs.fileno())),
-                    *("--language-dir", str(installation.language if installation else LANGUAGE)),
+                    *("--language-dir", str(folder)),
                     *("--slots", str(slots), *arguments),
                 ],
                 pass_fds=[theirs.fileno()],

@@ -13,12 +13,12 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.program import run_program
 from orchestrator.errors import PlumError
 from trainer import checkpoints
 from trainer.manifest import finished, identity
 from trainer.recipe import Method, read_recipe
 
-_INTERRUPTED = 130
 #: What the `train` extra brings.
 _TRAIN_EXTRA = ("torch", "trl", "transformers", "datasets", "peft", "accelerate")
 
@@ -117,21 +117,7 @@ def _summary(manifest: dict[str, Any]) -> str:
 
 def main() -> None:
     """Entry point of the `plum-train` program."""
-    try:
-        plum_train.main(standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as e:
-        code = e.exit_code
-    except click.ClickException as e:
-        e.show()
-        code = e.exit_code
-    except PlumError as e:
-        print(f"plum-train: {e}", file=sys.stderr)
-        code = e.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("plum-train: interrupted; go on with --resume", file=sys.stderr)
-        code = _INTERRUPTED
-    sys.exit(code)
+    run_program(plum_train, "plum-train", "go on with --resume")
 
 
 if __name__ == "__main__":

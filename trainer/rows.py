@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from orchestrator import jsonl
 from orchestrator.errors import InputError
 from orchestrator.pairs import balanced_pairs
 
@@ -42,45 +41,24 @@ def read_rows(file: Path) -> list[Row]:
         InputError: the file cannot be read or holds no row, or a row is bad;
             the message names file, line, field and value.
     """
-    rows = []
-    try:
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    rows.append(_row(f"{file}:{number}", line))
-    except OSError as e:
-        raise InputError(f"{file}: {e.strerror}") from e
-    except UnicodeDecodeError as e:
-        raise InputError(f"{file}: is not UTF-8: {e}") from e
+    rows = [
+        Row(
+            prompt=_text(record, "prompt"),
+            completion=_text(record, "completion"),
+            label=record.flag("label"),
+            problem=_text(record, "problem_id" if "problem_id" in record.fields else "prompt"),
+        )
+        for record in jsonl.read_rows(file)
+    ]
     if not rows:
         raise InputError(f"{file}: holds no rows")
     return rows
 
 
-def _row(where: str, line: str) -> Row:
-    try:
-        record = json.loads(line)
-    except ValueError as e:
-        raise InputError(f"{where}: is not JSON: {e}") from e
-    if not isinstance(record, dict):
-        raise InputError(f"{where}: is not an object")
-    prompt = _field(where, record, "prompt", str)
-    return Row(
-        prompt=prompt,
-        completion=_field(where, record, "completion", str),
-        label=_field(where, record, "label", bool),
-        problem=_field(where, record, "problem_id", str) if "problem_id" in record else prompt,
-    )
-
-
-def _field(where: str, record: dict[str, Any], name: str, kind: type) -> Any:
-    if name not in record:
-        raise InputError(f"{where}: {name} is missing")
-    if not isinstance(record[name], kind):
-        wanted = {str: "text", bool: "true or false"}[kind]
-        hint = " (render conversations to text first)" if isinstance(record[name], list) else ""
-        raise InputError(f"{where}: {name} = {record[name]!r:.80} is not {wanted}{hint}")
-    return record[name]
+def _text(record: jsonl.Row, name: str) -> str:
+    if isinstance(record.fields.get(name), list):
+        raise record.wrong(name, "text (render conversations to text first)")
+    return record.text(name)
 
 
 def cap(rows: Sequence[Row], most: int | None, seed: int) -> list[Row]:

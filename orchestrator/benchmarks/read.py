@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from orchestrator.benchmarks.rows import Row, read_rows
 from orchestrator.errors import InputError
+from orchestrator.jsonl import Row, read_rows
 from orchestrator.problem import Problem
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -71,6 +72,8 @@ def evaluate(
           --n 20 --k 1 --k 10 --temperature 0.8 --output mbpp.json
       plum evaluate --backend openai --base-url http://localhost:8000/v1 \\
           --model served-name --benchmark HumanEval.jsonl
+      plum evaluate --backend vllm --engine tensor_parallel_size=2 \\
+          --model ./policy --benchmark HumanEval.jsonl
       plum evaluate --run-dir runs/first
 
     Intervals are 95 % bootstrap intervals over problems.
@@ -87,10 +90,12 @@ def evaluate(
     if policy is None or benchmark is None:
         raise click.UsageError("give --model and --benchmark, or --run-dir")
     problems = read_benchmark(benchmark, shape, limit)
-    render, sampler = policy.renderer(), policy.sampler()
+    render = policy.renderer()
+    languages = sorted({judged.problem.language for judged in problems})
     with (
         journal_beside(output, policy, settings, problems, render) as journal,
-        sandbox.open() as client,
+        closing(policy.sampler()) as sampler,
+        sandbox.open(languages) as client,
     ):
         evaluation = measure(problems, sampler, client, settings, render, journal=journal)
     if output is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tomllib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -33,6 +34,10 @@ def policy_options(command: F) -> F:
         show_default=True,
         help="chat: the model's own template; plain: for base models, which go on with the text.",
     )
+    @click.option(
+        "--engine", "engine", multiple=True, callback=_engine_arguments, metavar="NAME=VALUE",
+        help="Argument of vLLM's engine, such as tensor_parallel_size=2; may be given many times.",
+    )  # fmt: skip
     @functools.wraps(command)
     def with_policy(
         *,
@@ -41,14 +46,31 @@ def policy_options(command: F) -> F:
         base_url: tuple[str, ...],
         api_key_env: str,
         prompt_style: str,
+        engine: dict[str, Any],
         **rest: Any,
     ) -> Any:
         policy = None
         if model is not None:
-            policy = Policy(model, backend, prompt_style, base_url, api_key_env)
+            policy = Policy(model, backend, prompt_style, base_url, api_key_env, engine)
         return command(policy=policy, **rest)
 
     return with_policy  # type: ignore[return-value]
+
+
+def _engine_arguments(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> dict[str, Any]:
+    """Values as TOML writes them; what is not TOML is text."""
+    arguments: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(f"{item!r} is not NAME=VALUE")
+        try:
+            arguments[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            arguments[name] = value
+    return arguments
 
 
 def measure_options(command: F) -> F:
@@ -69,6 +91,10 @@ def measure_options(command: F) -> F:
     @click.option(
         "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True
     )
+    @click.option(
+        "--stop", multiple=True,
+        help="Text before which a completion ends; may be given many times.",
+    )  # fmt: skip
     @click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True)
     @click.option("--seed", type=int, default=0, show_default=True)
     @functools.wraps(command)
@@ -79,6 +105,7 @@ def measure_options(command: F) -> F:
         ks: tuple[int, ...],
         temperature: float,
         top_p: float,
+        stop: tuple[str, ...],
         max_new_tokens: int,
         seed: int,
         **rest: Any,
@@ -94,6 +121,7 @@ def measure_options(command: F) -> F:
             ks=ks,
             temperature=temperature,
             top_p=top_p,
+            stop=stop,
             seed=seed,
         )
         return command(settings=settings, **rest)

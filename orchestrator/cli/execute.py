@@ -63,7 +63,7 @@ def execute(
     """
     if as_json and output == STANDARD:
         raise click.UsageError("--json and --output - would both write to standard output")
-    summary = execute_file(source, output, sandbox.open(), in_flight)
+    summary = execute_file(source, output, sandbox.open, in_flight)
     for error in summary.errors[:_LISTED]:
         click.echo(f"not executed: {error.id}: {error.code}: {error.message}", err=True)
     if len(summary.errors) > _LISTED:

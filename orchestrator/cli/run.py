@@ -30,6 +30,7 @@ def run(recipe: Path | None, run_dir: Path, as_json: bool) -> int:
       1    failed; the last line on standard error says why
       2    bad input: file, line, key, value and bound are named
       3    some executions did not take place; run the same command again
+      4    generation.max_cost_usd is reached; raise it and run the command with RECIPE again
       130  interrupted
     """
     return run_and_print(recipe, run_dir, None, as_json)

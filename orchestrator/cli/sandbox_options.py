@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +29,15 @@ class SandboxChoice:
     retry_for: float
 
     @contextmanager
-    def open(self) -> Iterator[SandboxClient]:
-        """A client of it. An embedded server is stopped at the end.
+    def open(self, languages: Sequence[str]) -> Iterator[SandboxClient]:
+        """A client of it. An embedded server serves `languages` and is stopped at the end.
 
         Raises:
             InputError: the token or certificate file is no good.
             SandboxError: the embedded server did not come up.
         """
         first = self.addresses[0] if self.addresses else None
-        with open_sandbox(first, self.launcher, slots=self.slots) as found:
+        with open_sandbox(first, self.launcher, slots=self.slots, languages=languages) as found:
             addresses = self.addresses or (found,)
             with SandboxClient(
                 addresses,

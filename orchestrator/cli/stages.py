@@ -71,15 +71,16 @@ def as_data(record: StageRecord) -> dict[str, Any]:
     return {**asdict(record.summary), "wall_time_s": round(record.wall_time_s, 3)}
 
 
-_EXITS = """
+EXITS = """
 \b
 Exit codes: 0 done, 1 failed, 2 bad input, 3 the sandbox did not answer
-everything (what was done is kept; run the command again).
+everything, 4 the recipe's max_cost_usd is reached (what was done is kept;
+run the command again, after 4 with a recipe whose bound is higher).
 """
 
 
 def _command(name: str, stages: list[str], text: str) -> click.Command:
-    @click.command(name, help=f"{text}\n{_EXITS}")
+    @click.command(name, help=f"{text}\n{EXITS}")
     @run_options
     def command(recipe: Path | None, run_dir: Path, as_json: bool) -> int:
         return run_and_print(recipe, run_dir, stages, as_json)
@@ -91,7 +92,8 @@ generate = _command(
     "generate",
     ["load", "generate", "filter"],
     """Loads the instructions, has suites written for them, and keeps those that their own
-    reference solution passes. Answers that are stored are never asked for again.
+    reference solution passes and that tell right from wrong (see [quality] in the recipe).
+    Answers that are stored are never asked for again; batches under way are found again.
 
     \b
     Example:
@@ -128,16 +130,6 @@ label = _command(
     \b
     Example:
       plum label --run-dir runs/first
-    """,
-)
-export = _command(
-    "export",
-    ["export"],
-    """Writes the labelled samples as dataset files into RUN_DIR/dataset.
-
-    \b
-    Example:
-      plum export --run-dir runs/first
     """,
 )
 train = _command(

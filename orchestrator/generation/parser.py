@@ -1,8 +1,9 @@
 """Reads the four sections of a generator's answer. Tolerant; runs nothing; never raises.
 
-Models write the headings in many ways (`[Test Code]`, `## Test Code`, `**Tests:**`), in any
-order, with and without fences, and leave parts out. A heading in square brackets counts
-everywhere, as nobody writes such a line in code; any other style only outside of fences.
+Models write the headings in many ways (`[Test Code]`, `## 4. Test Code`, `**Tests:**`,
+`<test_code>`), in any order, with and without fences, and leave parts out. A heading in square
+brackets counts everywhere, as nobody writes such a line in code; any other style only outside
+of fences.
 """
 
 from __future__ import annotations
@@ -28,21 +29,28 @@ _SECTIONS = {
     "solution": "solution",
     "reference solution": "solution",
     "model solution": "solution",
+    "solution code": "solution",
     "start code": "start_code",
     "starter code": "start_code",
     "starting code": "start_code",
     "test code": "test_code",
     "test cases": "test_code",
+    "test suite": "test_code",
+    "unit tests": "test_code",
     "tests": "test_code",
     "test": "test_code",
 }
 _NAMES = "|".join(sorted((name.replace(" ", r"[ _-]?") for name in _SECTIONS), key=len)[::-1])
-_MARKS = r"[ \t>]*(?:\d{1,2}[.)][ \t]*)?[#*_ \t]*"
+_NUMBER = r"(?:\d{1,2}[.)][ \t]*)?"
+_MARKS = rf"[ \t>]*{_NUMBER}[#*_ \t]*{_NUMBER}"
+#: A heading may go on in brackets: `## Test Code (Python)`.
+_ASIDE = r"(?:\([^()]{0,60}\))?[*_: \t]*"
 _BRACKETED = re.compile(
-    rf"^{_MARKS}\[[ \t]*({_NAMES})[ \t]*\][*_: \t]*(.*)$", re.IGNORECASE | re.ASCII
+    rf"^{_MARKS}\[[ \t]*(/?)({_NAMES})[ \t]*\][*_: \t]*(.*)$", re.IGNORECASE | re.ASCII
 )
+_TAG = re.compile(rf"^[ \t]*<[ \t]*(/?)({_NAMES})[ \t]*>[ \t]*$", re.IGNORECASE | re.ASCII)
 _DECORATED = re.compile(
-    rf"^[ \t>]*(?:\d{{1,2}}[.)][ \t]*)?(?:#{{1,6}}[ \t*_]*|\*\*[ \t]*|__[ \t]*)({_NAMES})[*_: \t]*$",
+    rf"^[ \t>]*{_NUMBER}(?:#{{1,6}}[ \t*_]*|\*\*[ \t]*|__[ \t]*){_NUMBER}({_NAMES})[*_: \t]*{_ASIDE}$",
     re.IGNORECASE | re.ASCII,
 )
 _COLON = re.compile(rf"^[ \t]*({_NAMES})[ \t]*:[ \t]*$", re.IGNORECASE | re.ASCII)
@@ -70,7 +78,9 @@ def _split(text: str) -> list[tuple[str, str]]:
         found = _heading(line, in_fence=fence is not None)
         if found is not None:
             sections.append((found[0], [found[1]] if found[1].strip() else []))
-            fence = None  # a bracketed heading also ends a fence that was never closed
+            # A bracketed heading also ends a fence that was never closed, and may open one.
+            opened = _FENCE.match(found[1])
+            fence = opened[1] if opened is not None else None
             continue
         mark = _FENCE.match(line)
         if mark is not None:
@@ -84,12 +94,16 @@ def _split(text: str) -> list[tuple[str, str]]:
 
 
 def _heading(line: str, *, in_fence: bool) -> tuple[str, str] | None:
-    """The section that a line opens and what stands behind the heading, or None."""
+    """The section that a line opens and what stands behind the heading, or None.
+
+    A closing tag opens a section without a name, which nobody reads.
+    """
     if len(line) > 400:
         return None
-    match = _BRACKETED.match(line)
+    match = _BRACKETED.match(line) or (None if in_fence else _TAG.match(line))
     if match is not None:
-        return _section(match[1]), match[2]
+        rest = match[3] if match.re is _BRACKETED else ""
+        return "" if match[1] else _section(match[2]), rest
     if in_fence:
         return None
     match = _DECORATED.match(line) or _COLON.match(line)

@@ -44,13 +44,20 @@ Students begin from this code; keep its names and parameters:
 {start_code}
 """
 
+_COMPLETE = """
+The exercise is code that students complete; keep its names and parameters.
+"""
+
 
 def messages(problem: Problem) -> list[dict[str, str]]:
     """The conversation that asks for one answer, in the shape of the OpenAI protocol."""
-    own_start = problem.start_code is not None and problem.start_code != problem.instruction
+    start = ""
+    if problem.start_code is not None:
+        same = problem.start_code == problem.instruction
+        start = _COMPLETE if same else _START.format(start_code=problem.start_code)
     ask = _ASK.format(
         language=problem.language,
         instruction=problem.instruction.strip(),
-        start=_START.format(start_code=problem.start_code) if own_start else "",
+        start=start,
     )
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": ask}]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -53,9 +53,14 @@ def content_sha(content: dict[str, Any]) -> str:
 
 
 def answer_all(
-    provider: Provider, requests: Iterable[Request]
+    provider: Provider,
+    requests: Iterable[Request],
+    admit: Callable[[Request], bool] = lambda request: True,
 ) -> Iterator[tuple[Request, Answer | None]]:
     """Answers as they come, in any order; takes a request only when it can be sent.
+
+    admit: whether a request may be sent now. One that may not waits until others are answered;
+        when none is under way and it still may not, no more answers come.
 
     When one fails, no other is sent, and what is under way is still yielded before the
     error is raised: it is paid for. The same goes for an interrupt from the keyboard.
@@ -64,16 +69,18 @@ def answer_all(
         ProviderError: of the first request that failed.
     """
     source = iter(requests)
+    waiting: Request | None = None
     under_way: dict[Future[Answer | None], Request] = {}
     failure: ProviderError | KeyboardInterrupt | None = None
     pool = ThreadPoolExecutor(provider.concurrency, "plum-generate")
     try:
         while True:
             while failure is None and len(under_way) < provider.concurrency:
-                request = next(source, None)
-                if request is None:
+                waiting = waiting or next(source, None)
+                if waiting is None or not admit(waiting):
                     break
-                under_way[pool.submit(provider.answer, request)] = request
+                under_way[pool.submit(provider.answer, waiting)] = waiting
+                waiting = None
             if not under_way:
                 break
             done, interrupt = _wait(under_way)

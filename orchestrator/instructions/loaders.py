@@ -1,11 +1,12 @@
-"""From a file of instructions to problems. Every row ends as a problem or as a drop with a reason.
+"""From rows of instructions to problems. Every row ends as a problem or as a drop with a reason.
 
 The shapes are those of the published datasets:
 
 oss_instruct   `problem` (or `instruction`), `lang`, beside `solution`, `seed` and indices
 evol_instruct  `instruction`, `output`
 sharegpt       `conversations`: turns of `from` ("human", "gpt", ...) and `value`
-plain          `instruction`, optional `id`, `language`, `start_code`, `entry_point`
+plain          `instruction`, optional `id`, `language`, `start_code`, `entry_point`, or what
+               the recipe says that the rows call them
 
 An `id` is taken where a row has one; elsewhere it is made from the content.
 """
@@ -13,13 +14,14 @@ An `id` is taken where a row has one; elsewhere it is made from the content.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 
 from orchestrator.errors import InputError
 from orchestrator.fences import find_blocks
-from orchestrator.instructions.records import Record, read_records
+from orchestrator.instructions.records import Record
 from orchestrator.problem import Problem
+from orchestrator.recipe_instructions import FieldNames
 from orchestrator.store.problems import Drop
 
 #: Names that datasets use, where they differ from the sandbox's.
@@ -45,52 +47,50 @@ _TELLING_TAGS = frozenset(
 )
 
 
-def load_instructions(
-    path: Path, row_format: str, language: str, limit: int | None = None
-) -> Iterator[tuple[str, Problem] | Drop]:
-    """Problems with their locations, and drops, in the order of the file.
+@dataclass(frozen=True)
+class Instruction:
+    """A problem, the row that it is from, and the language that the row asks for, if it does."""
 
-    language: of the run; rows that ask for another one are dropped.
-    limit: ends after so many problems.
+    location: str
+    problem: Problem
+    asked_language: str | None
+
+    def content(self) -> str:
+        """Digest of what is asked for: equal where two rows are the same problem."""
+        # Rows that differ in white space at their ends ask for the same.
+        text = f"{self.problem.instruction.strip()}\0{self.problem.start_code}"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_instructions(
+    records: Iterable[Record], row_format: str, language: str, fields: FieldNames
+) -> Iterator[Instruction | Drop]:
+    """One instruction or drop for each record, in their order.
+
+    language: of the run, which every problem gets.
+    fields: what the rows of a plain source call theirs.
 
     Raises:
-        InputError: a row is broken, lacks a field, or takes another row's id.
+        InputError: a row is broken, or lacks a field.
     """
     read = _FORMATS[row_format]
-    places: dict[str, tuple[str, str]] = {}  # id -> content, location
-    contents: dict[str, str] = {}  # content -> location
-    for record in read_records(path):
-        if limit is not None and len(places) >= limit:
-            return
-        found = read(record, language)
-        if isinstance(found, Drop):
-            yield found
-            continue
-        content = _content(found)
-        known = places.get(found.id)
-        if known is not None and known[0] != content:
-            raise InputError(f"{record.location}: id {found.id!r} is taken by {known[1]}")
-        if content in contents:
-            yield Drop(record.location, "duplicate", f"of {contents[content]}")
-            continue
-        places[found.id] = (content, record.location)
-        contents[content] = record.location
-        yield record.location, found
+    for record in records:
+        yield read(record, language, fields)
 
 
-def _oss_instruct(record: Record, language: str) -> Problem | Drop:
+def _oss_instruct(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
     instruction = record.text("problem", "instruction")
     asked = record.optional_text("lang", "language")
-    return _problem(record, "oss_instruct", instruction, asked, language)
+    return _instruction(record, "oss_instruct", instruction, asked, language)
 
 
-def _evol_instruct(record: Record, language: str) -> Problem | Drop:
+def _evol_instruct(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
     instruction = record.text("instruction")
     asked = _language_of_answer(record.optional_text("output") or "")
-    return _problem(record, "evol_instruct", instruction, asked, language)
+    return _instruction(record, "evol_instruct", instruction, asked, language)
 
 
-def _sharegpt(record: Record, language: str) -> Problem | Drop:
+def _sharegpt(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
     turns = record.fields.get("conversations")
     if turns is None:
         raise InputError(f"{record.location}: field 'conversations' is missing")
@@ -103,38 +103,53 @@ def _sharegpt(record: Record, language: str) -> Problem | Drop:
         return Drop(record.location, "no human turn")
     reply = said[human + 1].optional_text("value") if human + 1 < len(said) else None
     asked = _language_of_answer(reply or "")
-    return _problem(record, "sharegpt", said[human].text("value"), asked, language)
+    return _instruction(record, "sharegpt", said[human].text("value"), asked, language)
 
 
-def _plain(record: Record, language: str) -> Problem | Drop:
-    instruction = record.text("instruction")
-    return _problem(record, "plain", instruction, record.optional_text("language"), language)
+def _plain(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
+    for ours, theirs in asdict(fields).items():
+        if theirs != ours and theirs not in record.fields:
+            raise InputError(f"{record.location}: field {theirs!r} is missing ({ours})")
+    instruction = record.text(fields.instruction)
+    asked = record.optional_text(fields.language)
+    # Spaces can carry meaning here: a start code is often the whole instruction.
+    start_code = record.optional_text(fields.start_code)
+    entry_point = record.optional_text(fields.entry_point)
+    return _instruction(
+        *(record, "plain", instruction, asked, language),
+        start_code=start_code,
+        entry_point=entry_point,
+        id_field=fields.id,
+    )
 
 
-def _problem(
-    record: Record, source: str, instruction: str, asked: str | None, language: str
-) -> Problem | Drop:
+def _instruction(
+    record: Record,
+    source: str,
+    instruction: str,
+    asked: str | None,
+    language: str,
+    *,
+    start_code: str | None = None,
+    entry_point: str | None = None,
+    id_field: str = "id",
+) -> Instruction | Drop:
     if not instruction.strip():
         return Drop(record.location, "empty instruction")
-    if asked is not None and canonical_language(asked) != language:
-        return Drop(record.location, "another language", asked)
-    # Spaces can carry meaning here: a start code is often the whole instruction.
-    plain = source == "plain"
-    start_code = record.optional_text("start_code") if plain else None
-    entry_point = record.optional_text("entry_point") if plain else None
     content = hashlib.sha256(
         f"{language}\0{instruction}\0{start_code}".encode("utf-8", "surrogatepass")
     ).hexdigest()
-    identifier = _given_id(record) or content[:16]
-    return Problem(identifier, instruction, language, start_code, entry_point, source)
+    identifier = _given_id(record, id_field) or content[:16]
+    problem = Problem(identifier, instruction, language, start_code, entry_point, source)
+    return Instruction(record.location, problem, asked)
 
 
-def _given_id(record: Record) -> str | None:
-    value = record.fields.get("id")
+def _given_id(record: Record, field: str) -> str | None:
+    value = record.fields.get(field)
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise record.wrong_type("id", value, "a string or a whole number")
+        raise record.wrong_type(field, value, "a string or a whole number")
     return str(value)
 
 
@@ -153,13 +168,7 @@ def canonical_language(name: str) -> str:
     return _LANGUAGE_NAMES.get(name, name)
 
 
-def _content(problem: Problem) -> str:
-    # Rows that differ in white space at their ends ask for the same.
-    text = f"{problem.instruction.strip()}\0{problem.start_code}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_FORMATS: dict[str, Callable[[Record, str], Problem | Drop]] = {
+_FORMATS: dict[str, Callable[[Record, str, FieldNames], Instruction | Drop]] = {
     "oss_instruct": _oss_instruct,
     "evol_instruct": _evol_instruct,
     "sharegpt": _sharegpt,

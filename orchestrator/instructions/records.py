@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InputError
+from orchestrator.jsonl import read_rows
 
 
 @dataclass(frozen=True)
@@ -58,41 +57,5 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises:
         InputError: the file cannot be read, or a row is not a JSON object.
     """
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-            stream.seek(0)
-            if start.startswith(b"["):
-                yield from _array(path, stream.read())
-            else:
-                for number, line in enumerate(stream, 1):
-                    if line.strip():
-                        location = f"{path}:{number}"
-                        yield Record(location, _object(location, _decode(location, line)))
-    except OSError as e:
-        raise InputError(f"{path}: {os.strerror(e.errno or 0)}") from e
-
-
-def _array(path: Path, data: bytes) -> Iterator[Record]:
-    elements = _decode(str(path), data)
-    for index, element in enumerate(elements):
-        location = f"{path}[{index}]"
-        yield Record(location, _object(location, element))
-
-
-def _decode(location: str, data: bytes) -> Any:
-    try:
-        return json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as e:
-        raise InputError(f"{location}: is not UTF-8 (byte {e.start})") from e
-    except json.JSONDecodeError as e:
-        line = f"line {e.lineno}, " if e.lineno > 1 else ""
-        raise InputError(f"{location}: is not JSON ({e.msg}, {line}column {e.colno})") from e
-    except RecursionError as e:
-        raise InputError(f"{location}: is not JSON we can read (nested too deeply)") from e
-
-
-def _object(location: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{location}: holds {type(value).__name__}, not an object")
-    return value
+    for row in read_rows(path):
+        yield Record(row.where, row.fields)

@@ -27,13 +27,21 @@ class NamedCount:
 
 @dataclass(frozen=True)
 class ConsistencyRow:
-    """Suites of one dataset: how many their own reference solution passes."""
+    """The generator's answers for one dataset, and what became of their suites."""
 
     dataset: str
-    problems: int
-    problems_kept: int  # with at least one kept suite
-    suites: int
-    kept: int
+    answers: int
+    suites: int  # that were executed with their own reference solution
+    consistent: int  # that it passes
+    kept: int  # that no filter left out
+
+
+@dataclass(frozen=True)
+class ContaminatedRow:
+    """A row of the instructions that overlaps with problems of benchmarks, and with which."""
+
+    location: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,8 @@ class ReportData:
     created_at: str  # ISO 8601
     settings: tuple[tuple[str, str], ...] = ()  # of the recipe, as (key, value)
     funnel: tuple[FunnelStep, ...] = ()
+    drops: tuple[NamedCount, ...] = ()  # rows of the instructions that are not used, by reason
+    contaminated: tuple[ContaminatedRow, ...] = ()  # the first of them
     consistency: tuple[ConsistencyRow, ...] = ()  # by dataset, as the paper's Table 1
     suites: tuple[NamedCount, ...] = ()  # by what became of them
     verdicts: tuple[VerdictCount, ...] = ()

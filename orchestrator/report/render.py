@@ -60,6 +60,7 @@ def render_report(data: ReportData) -> str:
             phases=list(Phase),
             verdicts=_verdict_rows(data),
             funnel=bars([step.count for step in data.funnel]),
+            drops=bars([row.count for row in data.drops]),
             suites=bars([row.count for row in data.suites]),
             check_codes=bars([row.count for row in data.check_codes]),
             labels=bars([row.count for row in data.labels]),

@@ -7,23 +7,25 @@ import threading
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import Any
 
 import openai
 from openai.types import Completion
 from openai.types.chat import ChatCompletion
 
-from orchestrator.errors import InputError, PlumError
+from orchestrator.errors import PlumError
+from orchestrator.sampling.endpoints import Endpoints, one_line
 from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
 
-_TIMEOUT_S = 600.0
 _MAX_RETRIES = 5
 
 
 class OpenAISampler:
-    """One model behind any number of endpoints, which take turns and stand in for each other.
+    """One model behind any number of endpoints, which share the requests (see `Endpoints`).
 
-    Rate limits, server errors and lost connections are tried again with growing pauses.
-    Whether the same seeds give the same samples is up to the server.
+    Every request has a seed of its own, made from its problem's; whether the same seeds give
+    the same samples is up to the server. vLLM's does as well as its engine, see `VllmSampler`.
     """
 
     def __init__(
@@ -41,22 +43,15 @@ class OpenAISampler:
         chat: prompts are user messages for /chat/completions; otherwise they are texts that
             /completions goes on from.
         concurrency: requests in flight, all endpoints together.
+        max_retries: see `Endpoints`.
 
         Raises:
             InputError: there is no endpoint.
         """
-        if not base_urls:
-            raise InputError("the openai back end needs at least one base_url")
-        self._clients = [
-            openai.OpenAI(
-                base_url=url, api_key=api_key, max_retries=max_retries, timeout=_TIMEOUT_S
-            )
-            for url in base_urls
-        ]
+        self._endpoints = Endpoints(base_urls, api_key, max_retries)
         self._model = model
         self._chat = chat
         self._concurrency = concurrency
-        self._turns = itertools.count()
         #: Set once an endpoint has refused several samples in one request.
         self._one_by_one = threading.Event()
 
@@ -89,16 +84,28 @@ class OpenAISampler:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def close(self) -> None:
+        """Closes the connections."""
+        self._endpoints.close()
+
     def _problem(self, spec: PromptSpec, settings: SamplingSettings) -> list[Sampled]:
         """All samples of one problem, in as few requests as the server allows."""
         samples: list[Sampled] = []
         while len(samples) < spec.k:
             missing = 1 if self._one_by_one.is_set() else spec.k - len(samples)
             try:
-                answers = self._request(spec, settings, len(samples), missing)
+                answers = self._endpoints.ask(
+                    partial(
+                        self._ask,
+                        spec=spec,
+                        settings=settings,
+                        first=len(samples),
+                        count=missing,
+                    )
+                )
             except openai.BadRequestError as e:
                 if missing == 1:
-                    raise PlumError(f"problem {spec.problem_id!r}: {_reason(e)}") from e
+                    raise PlumError(f"problem {spec.problem_id!r}: {one_line(e)}") from e
                 self._one_by_one.set()  # many servers know only n = 1
                 continue
             if not answers:
@@ -106,30 +113,6 @@ class OpenAISampler:
             for text, truncated in answers[:missing]:
                 samples.append(Sampled(spec.problem_id, len(samples), text, truncated))
         return samples
-
-    def _request(
-        self, spec: PromptSpec, settings: SamplingSettings, first: int, count: int
-    ) -> list[tuple[str, bool]]:
-        """Text and whether it was cut, of up to `count` samples, from the first that answers."""
-        turn = next(self._turns)
-        lost: openai.APIError | None = None
-        for offset in range(len(self._clients)):
-            client = self._clients[(turn + offset) % len(self._clients)]
-            try:
-                return self._ask(client, spec, settings, first, count)
-            except (AttributeError, TypeError) as e:
-                # The client passes on what it cannot read, a proxy's error page for example.
-                raise PlumError(
-                    f"{client.base_url} answers with something that is no completion"
-                ) from e
-            except openai.BadRequestError:
-                raise
-            except (openai.APIConnectionError, openai.InternalServerError) as e:
-                lost = e
-            except openai.APIError as e:
-                raise PlumError(f"{client.base_url}: {_reason(e)}") from e
-        urls = ", ".join(str(client.base_url) for client in self._clients)
-        raise PlumError(f"no endpoint answers ({urls}): {_reason(lost)}") from lost
 
     def _ask(
         self,
@@ -139,30 +122,24 @@ class OpenAISampler:
         first: int,
         count: int,
     ) -> list[tuple[str, bool]]:
+        """Text and whether it was cut, of up to `count` samples."""
         # A seed per request, or asking again for what is missing would bring the same again.
         seed = spec.seed + first
-        answer: ChatCompletion | Completion
+        how: dict[str, Any] = {
+            "model": self._model,
+            "n": count,
+            "seed": seed,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "max_tokens": settings.max_new_tokens,
+            "stop": list(settings.stop) or openai.omit,
+        }
         if self._chat:
-            answer = client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": "user", "content": spec.text}],
-                n=count,
-                seed=seed,
-                temperature=settings.temperature,
-                top_p=settings.top_p,
-                max_tokens=settings.max_new_tokens,
-            )
-            return [(c.message.content or "", c.finish_reason == "length") for c in answer.choices]
-        answer = client.completions.create(
-            model=self._model,
-            prompt=spec.text,
-            n=count,
-            seed=seed,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_tokens=settings.max_new_tokens,
-        )
-        return [(choice.text, choice.finish_reason == "length") for choice in answer.choices]
+            how["messages"] = [{"role": "user", "content": spec.text}]
+            chat: ChatCompletion = client.chat.completions.create(**how)
+            return [(c.message.content or "", c.finish_reason == "length") for c in chat.choices]
+        answer: Completion = client.completions.create(prompt=spec.text, **how)
+        return [(c.text, c.finish_reason == "length") for c in answer.choices]
 
 
 def _first_finished(
@@ -170,10 +147,3 @@ def _first_finished(
 ) -> tuple[set[Future[list[Sampled]]], set[Future[list[Sampled]]]]:
     finished, rest = wait(running, return_when=FIRST_COMPLETED)
     return finished, rest
-
-
-def _reason(error: Exception | None) -> str:
-    """One line of what went wrong; the cause says more than "Connection error."."""
-    cause = error.__cause__ if error is not None else None
-    text = f"{error}" if cause is None else f"{error} ({cause})"
-    return " ".join(text.split())[:500]

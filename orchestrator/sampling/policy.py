@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.sampling.backends import open_sampler
 from orchestrator.sampling.prompts import Render, renderer
@@ -14,6 +15,7 @@ class Policy:
     """model: folder or hub name, or the served name for the back end "openai".
 
     base_urls, api_key_env: its endpoints, and the variable that holds their key ("": none).
+    engine: arguments of `vllm.LLM`, for the back end "vllm".
     """
 
     model: str
@@ -21,6 +23,7 @@ class Policy:
     prompt_style: str  # "chat" or "plain"
     base_urls: tuple[str, ...] = ()
     api_key_env: str = ""
+    engine: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def sampler(self) -> Sampler:
         """Loads or connects to it.
@@ -34,6 +37,7 @@ class Policy:
             chat=self.prompt_style == "chat",
             base_urls=self.base_urls,
             api_key_env=self.api_key_env,
+            engine=self.engine,
         )
 
     def renderer(self) -> Render:

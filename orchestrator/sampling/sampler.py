@@ -26,6 +26,7 @@ class SamplingSettings:
     temperature: float  # 0 is greedy
     max_new_tokens: int
     top_p: float = 1.0
+    stop: tuple[str, ...] = ()  # a completion ends before the first of these
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Sampled:
     problem_id: str
     index: int  # from 0 to k - 1 within the problem
     text: str
-    truncated: bool  # ended by max_new_tokens, not by the policy
+    truncated: bool  # ended by max_new_tokens, not by the policy or a stop
 
 
 class Sampler(Protocol):
@@ -57,6 +58,9 @@ class Sampler(Protocol):
         Raises:
             PlumError: the policy cannot be loaded or reached.
         """
+
+    def close(self) -> None:
+        """Frees what it holds: memory, processes, connections. Nothing is asked after it."""
 
 
 def problem_seed(run_seed: int, problem_id: str) -> int:

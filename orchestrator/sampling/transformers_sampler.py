@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import PlumError
-from orchestrator.sampling.prompts import adds_special_tokens, load_tokenizer
+from orchestrator.sampling.prompts import encode, load_tokenizer
 from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
 
 #: Parameters below which one thread is the fastest. The work between two meetings of several
@@ -72,7 +72,7 @@ class TransformersSampler:
             finished: dict[str, list[Sampled]] = {spec.problem_id: [] for spec in group}
             rows = [
                 _Row(spec, index, ids)
-                for spec, ids in zip(group, self._encode(group), strict=True)
+                for spec, ids in zip(group, self._encode(group, settings), strict=True)
                 for index in range(spec.k)
             ]
             for start in range(0, len(rows), self._batch_size):
@@ -82,14 +82,19 @@ class TransformersSampler:
                 if problem_id not in done:
                     yield from samples
 
+    def close(self) -> None:
+        """Forgets the model, and gives its memory on the GPU back for what comes next."""
+        import torch
+
+        del self._model
+        torch.cuda.empty_cache()  # does nothing where there is none
+
     def _groups(
         self, prompts: Sequence[PromptSpec], settings: SamplingSettings
     ) -> Iterator[list[PromptSpec]]:
         """Whole problems that share their batches, of similar length so that little is padded."""
-        lengths = {}
-        for spec, ids in zip(prompts, self._encode(prompts), strict=True):
-            lengths[spec.problem_id] = len(ids)
-            self._check_context(spec, len(ids), settings)
+        encoded = zip(prompts, self._encode(prompts, settings), strict=True)
+        lengths = {spec.problem_id: len(ids) for spec, ids in encoded}
         group: list[PromptSpec] = []
         for spec in sorted(prompts, key=lambda s: (lengths[s.problem_id], s.problem_id)):
             if group and sum(s.k for s in group) + spec.k > self._batch_size:
@@ -99,22 +104,9 @@ class TransformersSampler:
         if group:
             yield group
 
-    def _encode(self, prompts: Sequence[PromptSpec]) -> list[list[int]]:
-        encoded = []
-        for spec in prompts:
-            special = adds_special_tokens(self._tokenizer, spec.text)
-            encoded.append(self._tokenizer(spec.text, add_special_tokens=special)["input_ids"])
-        return encoded
-
-    def _check_context(self, spec: PromptSpec, tokens: int, settings: SamplingSettings) -> None:
-        limit = getattr(self._model.config, "max_position_embeddings", None)
-        if limit is not None and tokens + settings.max_new_tokens > limit:
-            raise PlumError(
-                f"problem {spec.problem_id!r}: prompt of {tokens} tokens and max_new_tokens="
-                f"{settings.max_new_tokens} are over the model's context of {limit}"
-            )
-        if not tokens:
-            raise PlumError(f"problem {spec.problem_id!r}: the prompt has no tokens")
+    def _encode(self, prompts: Sequence[PromptSpec], settings: SamplingSettings) -> list[list[int]]:
+        context = getattr(self._model.config, "max_position_embeddings", None)
+        return encode(self._tokenizer, prompts, settings, context)
 
     def _generate(self, rows: Sequence[_Row], settings: SamplingSettings) -> Iterator[Sampled]:
         import torch
@@ -130,11 +122,14 @@ class TransformersSampler:
                 input_ids=torch.tensor(padded, device=device),
                 attention_mask=torch.tensor(mask, device=device),
                 generation_config=self._generation_config(settings),
+                tokenizer=self._tokenizer,  # to find the stop strings with
             )
         for row, ids in zip(rows, output[:, width:].tolist(), strict=True):
             end = next((i for i, token in enumerate(ids) if token in self._ends), None)
             text = self._tokenizer.decode(ids[:end], skip_special_tokens=True)
-            yield Sampled(row.spec.problem_id, row.index, text, truncated=end is None)
+            stop = min((at for s in settings.stop if (at := text.find(s)) >= 0), default=None)
+            truncated = end is None and stop is None
+            yield Sampled(row.spec.problem_id, row.index, text[:stop], truncated)
 
     def _generation_config(self, settings: SamplingSettings) -> Any:
         from transformers import GenerationConfig
@@ -144,6 +139,7 @@ class TransformersSampler:
             max_new_tokens=settings.max_new_tokens,
             eos_token_id=sorted(self._ends) or None,
             pad_token_id=self._pad,
+            stop_strings=list(settings.stop) or None,
             do_sample=settings.temperature > 0,
             # Grown step by step, the cache is copied at each: most of a small model's time.
             cache_implementation="static",

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,12 +32,14 @@ def embedded_sandbox(
     launcher: str = "process",
     slots: int | None = None,
     require_isolation: str | None = None,
+    languages: Sequence[str] = ("python",),
 ) -> Iterator[str]:
     """Runs a server for the time of the `with` block and yields its address.
 
     The server ends with this process, however that ends.
 
     slots: executions at one time; None: one per core.
+    languages: those that will be needed. Those that cannot be served are left out.
 
     Raises:
         SandboxError: the server did not come up; the message holds its own reason.
@@ -45,6 +47,7 @@ def embedded_sandbox(
     with _private_folder() as folder:
         address = f"unix:{folder}/sandbox.sock"
         command = [_program(), "serve", "--listen", address, "--launcher", launcher]
+        command += ["--languages", ",".join(languages), "--may-lack"]
         command += ["--json", "--stop-at-eof", "--grace", "0"]
         if slots is not None:
             command += ["--slots", str(slots)]
@@ -74,10 +77,11 @@ def open_sandbox(
     *,
     slots: int | None = None,
     require_isolation: str | None = None,
+    languages: Sequence[str] = ("python",),
 ) -> Iterator[str]:
     """The address to use: `address` itself, or where it is None that of an embedded server.
 
-    launcher, slots, require_isolation: of the embedded server.
+    launcher, slots, require_isolation, languages: of the embedded server.
 
     Raises:
         SandboxError: the embedded server did not come up.
@@ -85,7 +89,7 @@ def open_sandbox(
     if address is not None:
         yield address
         return
-    with embedded_sandbox(launcher, slots, require_isolation) as own:
+    with embedded_sandbox(launcher, slots, require_isolation, languages) as own:
         yield own
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -48,20 +49,26 @@ def evaluate(run: Run) -> StageSummary:
     # The manifest is written last: with it, the weights are whole.
     trained = (trained_model(run) / "manifest.json").exists()
     for which in [BEFORE, AFTER] if trained else [BEFORE]:
-        sampler = cache(lambda which=which: _policy(run, sampling, which))
-        for benchmark in run.recipe.evaluation:
-            freeze_file(run.db, f"evaluation.{benchmark.name}", benchmark.path)
-            fingerprint = _fingerprint(run, sampling, benchmark, which)
-            result = evaluation(run.db, benchmark.name, which, fingerprint)
-            if result is None or result["not_executed"]:
-                journal = Journal(run.db, fingerprint)
-                result = _measure(
-                    run, sampling, benchmark, which=which, sampler=sampler(), journal=journal
+        with ExitStack() as loaded:
+            # Loaded once it is needed, and gone before the next one is.
+            sampler = cache(
+                lambda which=which, loaded=loaded: loaded.enter_context(
+                    closing(_policy(run, sampling, which))
                 )
-                set_evaluation(run.db, benchmark.name, which, fingerprint, result)
-                if not result["not_executed"]:
-                    journal.clear()
-            not_executed += result["not_executed"]
+            )
+            for benchmark in run.recipe.evaluation:
+                freeze_file(run.db, f"evaluation.{benchmark.name}", benchmark.path)
+                fingerprint = _fingerprint(run, sampling, benchmark, which)
+                result = evaluation(run.db, benchmark.name, which, fingerprint)
+                if result is None or result["not_executed"]:
+                    journal = Journal(run.db, fingerprint)
+                    result = _measure(
+                        run, sampling, benchmark, which=which, sampler=sampler(), journal=journal
+                    )
+                    set_evaluation(run.db, benchmark.name, which, fingerprint, result)
+                    if not result["not_executed"]:
+                        journal.clear()
+                not_executed += result["not_executed"]
     counts = {"benchmarks": len(run.recipe.evaluation)}
     if not_executed:
         counts["not executed"] = not_executed
@@ -82,7 +89,8 @@ def comparisons(db: Database) -> Iterator[Comparison]:
 def _policy(run: Run, sampling: SamplingSection, which: str) -> Sampler:
     if which == BEFORE:
         return open_policy(sampling)
-    return open_sampler(_backend(sampling, which), str(trained_model(run)))
+    backend = _backend(sampling, which)
+    return open_sampler(backend, str(trained_model(run)), engine=sampling.engine)
 
 
 def _backend(sampling: SamplingSection, which: str) -> str:
@@ -109,6 +117,7 @@ def _measure(
         ks=benchmark.k,
         temperature=benchmark.temperature,
         top_p=sampling.top_p,
+        stop=sampling.stop,
         seed=run.recipe.run.seed,
         limits=run.recipe.sandbox.limits,
     )

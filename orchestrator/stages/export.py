@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import InputError, PlumError
-from orchestrator.export import ExportSettings, LabelledProblem, LabelledSample
-from orchestrator.export import export as write_dataset
+from orchestrator.export.card import Card
+from orchestrator.export.rows import Render
+from orchestrator.export.select import ExportSettings, LabelledProblem, LabelledSample
+from orchestrator.export.write import export as write_dataset
 from orchestrator.recipe import SamplingSection
+from orchestrator.recipe_export import ExportSection
 from orchestrator.run import Run
+from orchestrator.sampling.prompts import user_message
 from orchestrator.stages.policy import shown_problem, training_renderer
 from orchestrator.store.labels import label_counts, labels_of, problems_to_label
 from orchestrator.store.problems import problem_pages
@@ -30,26 +34,47 @@ def export(run: Run) -> StageSummary:
     Raises:
         PlumError: labels are missing.
     """
-    settings, sampling = run.recipe.export, run.recipe.sampling
-    if settings is None or sampling is None:
+    if run.recipe.export is None:
         raise InputError("the recipe has no [export]")
+    return export_to(run, run.recipe.export, dataset_folder(run))
+
+
+def export_to(run: Run, section: ExportSection, folder: Path) -> StageSummary:
+    """Writes a dataset of the run's labels as `section` says, to any folder.
+
+    Raises:
+        InputError: the recipe samples nothing.
+        PlumError: labels are missing.
+    """
+    sampling = run.recipe.sampling
+    if sampling is None:
+        raise InputError("the recipe has no [sampling]: there is nothing to export")
     _require_labels(run)
     summary = write_dataset(
         _labelled(run, sampling),
-        training_renderer(run.recipe, sampling),
-        dataset_folder(run),
+        _renderers(run, section, sampling),
+        folder,
         ExportSettings(
             seed=run.recipe.run.seed,
-            test_share=settings.test_share,
-            max_per_problem=settings.max_per_problem,
-            pairs_per_problem=settings.pairs_per_problem,
-            formats=settings.formats,
+            test_share=section.test_share,
+            max_per_problem=section.max_per_problem,
+            pairs_per_problem=section.pairs_per_problem,
+            formats=section.formats,
+            styles=section.styles,
+            file_types=section.file_types,
         ),
-        run.recipe_sha(),
+        Card(run.recipe_sha(), run.recipe.flat()),
     )
     counts = {name: n for name, n in summary.rows.items() if n}
     counts |= {"desirable": summary.desirable, "undesirable": summary.undesirable}
     return StageSummary("export", True, counts | summary.samples)
+
+
+def _renderers(run: Run, section: ExportSection, sampling: SamplingSection) -> dict[str, Render]:
+    renderers: dict[str, Render] = {"conversational": user_message}
+    if "plain" in section.styles:  # only then a tokenizer is needed
+        renderers["plain"] = training_renderer(run.recipe, sampling)
+    return renderers
 
 
 def _require_labels(run: Run) -> None:

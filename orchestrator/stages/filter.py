@@ -1,13 +1,12 @@
-"""Stage `filter`: suites are read from the answers and kept if their own reference passes them."""
+"""Stage `filter`: suites are read from the answers, tried, and kept if they prove their worth."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Sequence
 
-from orchestrator.domain import ExecutionError, ExecutionResult, Verdict
+from orchestrator.domain import ExecutionResult
 from orchestrator.generation.parser import parse_answer
+from orchestrator.quality.examine import KEPT, Examiner, Finding, SuiteText, Trial
 from orchestrator.run import Run
 from orchestrator.stages.executing import execute_pairs
 from orchestrator.store.answers import (
@@ -16,20 +15,24 @@ from orchestrator.store.answers import (
     add_suite,
     answers_to_parse,
     decide_suite,
-    problems_with_several_suites,
-    references_to_execute,
-    start_codes,
+    self_consistency,
+    skipped_counts,
     suite_counts,
+    undecided_problems,
+    undecided_suites,
 )
-from orchestrator.store.executions import count_missing_references, error_counts, outcome_of
+from orchestrator.store.database import sha256, storable
+from orchestrator.store.executions import error_counts, outcome_of, pair_id
 from orchestrator.store.stages import StageSummary
 
 _PAGE = 256
-KEPT = "reference passes"
+#: Problems whose suites are tried together. Each step of the trials waits for the one before it,
+#: so that few of them would leave the sandbox idle; all of a large run would fill the memory.
+_TRIED_TOGETHER = 2000
 
 
 def filter_suites(run: Run) -> StageSummary:
-    """Reads, executes and decides what is still open.
+    """Reads, tries and decides what is still open.
 
     Raises:
         SandboxError: the sandbox cannot be reached, or does not start.
@@ -38,18 +41,28 @@ def filter_suites(run: Run) -> StageSummary:
         for answer in page:
             with run.db.transaction():
                 _parse(run, answer)
-    missing = count_missing_references(run.db)
-    execute_pairs(run, _references_without_outcome(run), missing, "filter")
-    _decide(run)
-    _drop_other_names(run)
+    quality = Examiner(run.recipe.quality, run.recipe.run.language, run.recipe.run.seed)
+    for problem_ids in undecided_problems(run.db, _TRIED_TOGETHER):
+        _Trials(run, quality).decide(problem_ids)
+    return _summary(run)
+
+
+def _summary(run: Run) -> StageSummary:
     by_reason = suite_counts(run.db)
     counts = {"kept": sum(n for (kept, _), n in by_reason.items() if kept)}
     counts |= {f"dropped: {reason}": n for (kept, reason), n in by_reason.items() if kept is False}
     waiting = sum(n for (kept, _), n in by_reason.items() if kept is None)
     if waiting:
         counts["not executed"] = waiting
-    notes = tuple(error_counts(run.db)) if waiting else ()
-    return StageSummary("filter", not waiting, counts, notes)
+    notes = [
+        f"{c.source}: {c.consistent} of {c.suites} suites are passed by their own reference"
+        f" ({c.rate:.1%})"
+        for c in self_consistency(run.db)
+        if c.rate is not None
+    ]
+    notes += [f"check left out: {why}: {n} suites" for why, n in skipped_counts(run.db).items()]
+    errors = list(error_counts(run.db)) if waiting else []
+    return StageSummary("filter", not waiting, counts, (*notes, *errors))
 
 
 def _parse(run: Run, answer: StoredAnswer) -> None:
@@ -71,37 +84,64 @@ def _parse(run: Run, answer: StoredAnswer) -> None:
     )
 
 
-def _references_without_outcome(run: Run) -> Iterator[tuple[str, str]]:
-    for reference in chain.from_iterable(references_to_execute(run.db, _PAGE)):
-        outcome = outcome_of(run.db, reference.reference_sha, reference.test_sha)
-        if not isinstance(outcome, ExecutionResult):
-            yield reference.reference_sha, reference.test_sha
+class _Trials:
+    """Tries the suites of some problems until all are decided, or what is left cannot be executed."""
+
+    def __init__(self, run: Run, quality: Examiner) -> None:
+        self._run = run
+        self._quality = quality
+        #: Trials that this run has already tried again after a failure of the sandbox.
+        self._retried: set[str] = set()
+
+    def decide(self, problem_ids: Sequence[str]) -> None:
+        """Asks, executes, and asks again, all problems in step."""
+        open_ids = list(problem_ids)
+        while open_ids:
+            pairs: dict[tuple[str, str], None] = {}
+            waiting = []
+            for problem_id in open_ids:
+                needed = self._problem(problem_id)
+                if needed:
+                    waiting.append(problem_id)
+                pairs |= dict.fromkeys(needed)
+            execute_pairs(self._run, pairs, len(pairs), "filter")
+            open_ids = waiting
+
+    def _problem(self, problem_id: str) -> list[tuple[str, str]]:
+        """Stores what can be decided; returns the pairs to execute before more can be."""
+        db = self._run.db
+        suites = undecided_suites(db, problem_id)
+        texts = [SuiteText(suite.reference, suite.test, suite.start_code) for suite in suites]
+        findings = self._quality.examine(texts, self._result)
+        everything_known = not any(finding.needed for finding in findings)
+        needed = [trial for finding in findings for trial in finding.needed]
+        with db.transaction():
+            for suite, finding in zip(suites, findings, strict=True):
+                if _is_decided(finding, everything_known):
+                    reason = finding.dropped or KEPT
+                    kept = finding.dropped is None
+                    decide_suite(db, suite.answer_id, kept, reason, finding.skipped)
+            pairs = [
+                (db.add_source(trial.candidate), db.add_source(trial.test)) for trial in needed
+            ]
+        return [pair for pair in pairs if self._worth_trying(*pair)]
+
+    def _result(self, trial: Trial) -> ExecutionResult | None:
+        pair = sha256(storable(trial.candidate)), sha256(storable(trial.test))
+        outcome = outcome_of(self._run.db, *pair)
+        return outcome if isinstance(outcome, ExecutionResult) else None
+
+    def _worth_trying(self, candidate_sha: str, test_sha: str) -> bool:
+        """Once more after a failure, which may be one of an earlier run; then the next run's turn."""
+        if outcome_of(self._run.db, candidate_sha, test_sha) is None:
+            return True
+        identifier = pair_id(candidate_sha, test_sha)
+        if identifier in self._retried:
+            return False
+        self._retried.add(identifier)
+        return True
 
 
-def _decide(run: Run) -> None:
-    for page in references_to_execute(run.db, _PAGE):
-        with run.db.transaction():
-            for reference in page:
-                outcome = outcome_of(run.db, reference.reference_sha, reference.test_sha)
-                if outcome is None or isinstance(outcome, ExecutionError):
-                    continue  # a failure of the sandbox decides nothing: the next run tries again
-                passed = outcome.verdict is Verdict.PASSED
-                reason = KEPT if passed else f"reference: {outcome.verdict} ({outcome.phase})"
-                decide_suite(run.db, reference.answer_id, passed, reason)
-
-
-def _drop_other_names(run: Run) -> None:
-    """Drops suites that call other names than the problem's first: no candidate can pass both."""
-    for problem_id in problems_with_several_suites(run.db):
-        (_, first), *others = start_codes(run.db, problem_id)
-        names = defined_names(first)
-        for answer_id, start_code in others:
-            if names and not names >= defined_names(start_code):
-                decide_suite(run.db, answer_id, False, "asks for other names than the first suite")
-
-
-def defined_names(start_code: str | None) -> frozenset[str]:
-    """Functions and classes at the top level of Python code; none for other languages."""
-    return frozenset(
-        re.findall(r"^(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)", start_code or "", re.MULTILINE)
-    )
+def _is_decided(finding: Finding, everything_known: bool) -> bool:
+    """A suite that is dropped for itself is decided; one that is kept, only beside all others."""
+    return finding.dropped is not None or everything_known

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from orchestrator.errors import InputError
+from orchestrator.generation.amount import answers_wanted
+from orchestrator.generation.budget import Budget
+from orchestrator.generation.cache import open_cache
 from orchestrator.generation.provider import Provider, Request, answer_all
 from orchestrator.generation.recorded import RecordedProvider
+from orchestrator.problem import Problem
 from orchestrator.recipe import GenerationSection
 from orchestrator.run import Run
 from orchestrator.run_inputs import freeze_file
-from orchestrator.store.answers import add_answer, answered, count_answers, token_counts
-from orchestrator.store.problems import count_problems, problem_pages
+from orchestrator.stages.answering import Answering
+from orchestrator.store.answers import cost_usd, count_answers, token_counts
+from orchestrator.store.problems import counts_by_source
 from orchestrator.store.stages import StageSummary
-
-_PAGE = 256
 
 
 def generate(run: Run) -> StageSummary:
@@ -24,47 +25,56 @@ def generate(run: Run) -> StageSummary:
 
     Raises:
         ProviderError: the generator failed; the answers until then are stored.
+        BudgetError: the next answer may cost more than is left; the others are stored.
     """
     settings = run.recipe.generation
     if settings is None:
         raise InputError("the recipe has no [generation]")
     if settings.path is not None:
         freeze_file(run.db, "generation.path", settings.path)
-    counts: Counter[str] = Counter()
-    with closing(_provider(settings)) as provider:
-        total = count_problems(run.db) * settings.answers_per_problem
-        with run.progress(total, "generate", "answers", done=count_answers(run.db)) as bar:
-            requests = _missing(run, provider, settings.answers_per_problem, counts)
-            run.db.wait_for_disk(True)  # answers are paid for
-            try:
-                for request, answer in answer_all(provider, requests):
-                    if answer is None:
-                        counts["no recorded answer"] += 1
-                    else:
-                        problem_id = request.problem.id
-                        add_answer(run.db, problem_id, request.sha, request.index, answer)
-                        counts["answers"] += 1
-                    bar.advance()
-            finally:
-                run.db.wait_for_disk(False)
-    prompt_tokens, completion_tokens = token_counts(run.db)
-    counts["prompt tokens"] = prompt_tokens
-    counts["completion tokens"] = completion_tokens
-    return StageSummary("generate", True, {key: n for key, n in counts.items() if n})
+    sources = counts_by_source(run.db).items()
+    total = sum(n * answers_wanted(settings.answers_per_problem, source) for source, n in sources)
+    with ExitStack() as stack:
+        bar = run.progress(total, "generate", "answers", done=count_answers(run.db))
+        answering = Answering(
+            run.db,
+            settings,
+            stack.enter_context(open_cache(settings.cache)),
+            Budget(settings, cost_usd(run.db)),
+            stack.enter_context(bar),
+        )
+        run.db.wait_for_disk(True)  # answers are paid for
+        stack.callback(run.db.wait_for_disk, False)
+        if settings.provider == "batch":
+            # Late: its client takes a while to import, and other runs do not need it.
+            from orchestrator.stages.generate_batches import generate_in_batches
+
+            generate_in_batches(answering)
+        else:
+            _generate(answering)
+    return _summary(run, settings, answering)
 
 
-def _missing(
-    run: Run, provider: Provider, answers_per_problem: int, counts: Counter[str]
-) -> Iterator[Request]:
-    for page in problem_pages(run.db, _PAGE):
-        for problem in page:
-            sha = provider.request_sha(problem)
-            there = answered(run.db, sha)
-            for index in range(answers_per_problem):
-                if index in there:
-                    counts["answers"] += 1
-                else:
-                    yield Request(problem, index, sha)
+def _generate(answering: Answering) -> None:
+    budget = answering.budget
+    blocked: list[Problem] = []
+
+    def admit(request: Request) -> bool:
+        admitted = budget.admit(request.problem, request.index)
+        blocked[:] = [] if admitted else [request.problem]
+        return admitted
+
+    with closing(_provider(answering.settings)) as provider:
+        requests = answering.missing(provider.request_sha)
+        for request, answer in answer_all(provider, requests, admit):
+            if answer is None:
+                budget.settle(request.problem.id, request.index, None)
+                answering.counts["no recorded answer"] += 1
+                answering.bar.advance()
+            else:
+                answering.take(request.problem.id, request.sha, request.index, answer)
+    if blocked:
+        raise budget.error(blocked[0])
 
 
 def _provider(settings: GenerationSection) -> Provider:
@@ -74,3 +84,19 @@ def _provider(settings: GenerationSection) -> Provider:
     from orchestrator.generation.openai_provider import OpenAIProvider
 
     return OpenAIProvider(settings)
+
+
+def _summary(run: Run, settings: GenerationSection, answering: Answering) -> StageSummary:
+    prompt_tokens, completion_tokens = token_counts(run.db)
+    counts = {
+        "answers": count_answers(run.db),
+        **answering.counts,
+        "prompt tokens": prompt_tokens,
+        "completion tokens": completion_tokens,
+    }
+    notes: tuple[str, ...] = ()
+    if settings.usd_per_million_prompt_tokens or settings.usd_per_million_completion_tokens:
+        bound = settings.max_cost_usd
+        most = "" if bound is None else f" of at most {bound:g} USD"
+        notes = (f"cost: {cost_usd(run.db):.6f} USD{most}",)
+    return StageSummary("generate", True, {key: n for key, n in counts.items() if n}, notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
+from orchestrator.check_codes import fatal_codes
 from orchestrator.labels import LabelPolicy, LabelReason
 from orchestrator.run import Run
 from orchestrator.stages.labelling import Labelling
@@ -58,8 +59,7 @@ def _label(run: Run, problem_ids: list[str]) -> None:
 
 
 def _policy(run: Run) -> LabelPolicy:
-    codes = run.recipe.check.fatal_codes
-    return LabelPolicy() if codes is None else LabelPolicy(frozenset(codes))
+    return LabelPolicy(fatal_codes(run.recipe.check.codes))
 
 
 def _name(value: bool | None, reason: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.instructions.loaders import load_instructions
+from orchestrator.instructions.load import load_instructions
 from orchestrator.progress import progress
 from orchestrator.run import Run
 from orchestrator.run_inputs import freeze_file
@@ -15,22 +15,27 @@ _LOADED = "loaded"
 def load(run: Run) -> StageSummary:
     """Reads the instructions, once, all or nothing.
 
+    A source that is a file, and the benchmarks it is compared with, must not change later; a
+    dataset is taken at its name.
+
     Raises:
-        InputError: a row is broken, or the file changed since it was read.
+        InputError: a row is broken, or a file changed since it was read.
+        PlumError: a dataset cannot be reached.
     """
     settings = run.recipe.instructions
-    freeze_file(run.db, "instructions.path", settings.path)
+    if settings.path is not None:
+        freeze_file(run.db, "instructions.path", settings.path)
+    for index, benchmark in enumerate(settings.decontamination.benchmarks):
+        freeze_file(run.db, f"instructions.decontamination.{index}", benchmark.path)
     if meta(run.db, _LOADED) is None:
-        rows = load_instructions(
-            settings.path, settings.format, run.recipe.run.language, settings.limit
-        )
+        rows = load_instructions(settings, run.recipe.run.language, run.recipe.run.seed)
         ordinal = 0
         with run.db.transaction():
             for row in progress(rows, "load", "rows"):
                 if isinstance(row, Drop):
                     add_drop(run.db, row)
                 else:
-                    add_problem(run.db, ordinal, row[1])
+                    add_problem(run.db, ordinal, row.problem)
                     ordinal += 1
             set_meta(run.db, _LOADED, "yes")
     drops = {f"dropped: {reason}": n for reason, n in drop_counts(run.db).items()}

@@ -27,6 +27,7 @@ def open_policy(settings: SamplingSection) -> Sampler:
         base_urls=settings.base_urls,
         api_key_env=settings.api_key_env,
         concurrency=settings.concurrency,
+        engine=settings.engine,
     )
 
 

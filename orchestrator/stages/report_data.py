@@ -6,11 +6,14 @@ import random
 from collections import Counter
 from datetime import UTC, datetime
 
+from orchestrator.check_codes import fatal_codes
 from orchestrator.domain import ExecutionResult
+from orchestrator.instructions.decontamination import CONTAMINATED
 from orchestrator.problem import Problem
 from orchestrator.report.data import (
     CandidateView,
     ConsistencyRow,
+    ContaminatedRow,
     ExecutionView,
     FunnelStep,
     LabelCount,
@@ -24,11 +27,17 @@ from orchestrator.report.data import (
 from orchestrator.report.render import MAX_CANDIDATES, MAX_PROBLEMS
 from orchestrator.run import Run
 from orchestrator.stages.evaluate import comparisons
-from orchestrator.store.answers import consistency_by_dataset, suite_counts, suites_of, token_counts
+from orchestrator.store.answers import (
+    cost_usd,
+    self_consistency,
+    suite_counts,
+    suites_of,
+    token_counts,
+)
 from orchestrator.store.database import Database
 from orchestrator.store.executions import outcome_of, verdict_counts
 from orchestrator.store.labels import correct_shares, label_counts, labels_of
-from orchestrator.store.problems import count_problems, drop_counts, problems_at
+from orchestrator.store.problems import count_problems, drop_counts, drops_for, problems_at
 from orchestrator.store.samples import (
     check_code_counts,
     check_of,
@@ -37,6 +46,8 @@ from orchestrator.store.samples import (
     source,
 )
 from orchestrator.store.stages import StageRecord, stage_records
+
+_CONTAMINATED_SHOWN = 200
 
 
 def gather(run: Run) -> ReportData:
@@ -51,13 +62,21 @@ def gather(run: Run) -> ReportData:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=tuple(settings),
         funnel=_funnel(db),
-        consistency=tuple(ConsistencyRow(*row) for row in consistency_by_dataset(db)),
+        drops=tuple(NamedCount(*row) for row in drop_counts(db).items()),
+        contaminated=tuple(
+            ContaminatedRow(drop.location, drop.detail)
+            for drop in drops_for(db, CONTAMINATED, _CONTAMINATED_SHOWN)
+        ),
+        consistency=tuple(
+            ConsistencyRow(row.source, row.answers, row.suites, row.consistent, row.kept)
+            for row in self_consistency(db)
+        ),
         suites=tuple(
             NamedCount("kept" if kept else "open" if kept is None else "dropped", count, reason)
             for (kept, reason), count in suite_counts(db).items()
         ),
         verdicts=tuple(VerdictCount(*row) for row in verdict_counts(db)),
-        check_codes=tuple(NamedCount(*row) for row in check_code_counts(db)),
+        check_codes=_check_codes(run),
         labels=tuple(LabelCount(*row) for row in labels),
         correct_shares=tuple(correct_shares(db)),
         comparisons=tuple(comparisons(db)),
@@ -84,7 +103,17 @@ def _costs(db: Database) -> tuple[tuple[str, str], ...]:
     prompt, completion = token_counts(db)
     if not prompt and not completion:
         return ()
-    return (("prompt tokens", f"{prompt:,}"), ("completion tokens", f"{completion:,}"))
+    tokens = (("prompt tokens", f"{prompt:,}"), ("completion tokens", f"{completion:,}"))
+    cost = cost_usd(db)
+    return (*tokens, ("paid, USD", f"{cost:.2f}")) if cost else tokens
+
+
+def _check_codes(run: Run) -> tuple[NamedCount, ...]:
+    fatal = fatal_codes(run.recipe.check.codes)
+    return tuple(
+        NamedCount(code, count, "does not run" if code in fatal else "only a warning")
+        for code, count in check_code_counts(run.db)
+    )
 
 
 def _funnel(db: Database) -> tuple[FunnelStep, ...]:

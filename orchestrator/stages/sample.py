@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import groupby
 
 from orchestrator.errors import InputError, PlumError
@@ -59,17 +60,18 @@ def _draw(
         )
         for problem in problems.values()
     ]
-    drawn = open_policy(settings).sample(
-        prompts,
-        SamplingSettings(settings.temperature, settings.max_new_tokens, settings.top_p),
-        done,
+    how = SamplingSettings(
+        settings.temperature, settings.max_new_tokens, settings.top_p, settings.stop
     )
-    for problem_id, group in groupby(drawn, key=lambda sampled: sampled.problem_id):
-        samples = list(group)
-        with run.db.transaction():
-            for sampled in samples:
-                add_sample(run.db, sampled, extract_solution(problems[problem_id], sampled.text))
-        bar.advance(len(samples))
+    with closing(open_policy(settings)) as policy:
+        drawn = policy.sample(prompts, how, done)
+        for problem_id, group in groupby(drawn, key=lambda sampled: sampled.problem_id):
+            samples = list(group)
+            with run.db.transaction():
+                for sampled in samples:
+                    found = extract_solution(problems[problem_id], sampled.text)
+                    add_sample(run.db, sampled, found)
+            bar.advance(len(samples))
 
 
 def _require_decided_suites(run: Run) -> None:

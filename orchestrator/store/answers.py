@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.store.database import Database, storable
@@ -29,13 +30,32 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A suite whose own reference solution has not been executed yet."""
+class OpenSuite:
+    """A suite of which it is open whether it is kept."""
 
     answer_id: int
-    problem_id: str
-    reference_sha: str
-    test_sha: str
+    reference: str
+    test: str
+    start_code: str | None
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How many of a source's suites are passed by their own reference.
+
+    answers >= suites (those with all their parts that were executed) >= consistent >= kept.
+    """
+
+    source: str
+    answers: int
+    suites: int
+    consistent: int
+    kept: int
+
+    @property
+    def rate(self) -> float | None:
+        """Share of the executed suites in [0, 1]; None where there is none."""
+        return self.consistent / self.suites if self.suites else None
 
 
 @dataclass(frozen=True)
@@ -45,7 +65,7 @@ class Suite:
     answer_id: int
     reference_sha: str | None
     test_sha: str | None
-    kept: bool | None  # None: its reference has not been executed
+    kept: bool | None  # None: not decided yet
     reason: str
 
 
@@ -56,12 +76,18 @@ def answered(db: Database, request_sha: str) -> set[int]:
 
 
 def add_answer(
-    db: Database, problem_id: str, request_sha: str, answer_index: int, answer: Answer
+    db: Database,
+    problem_id: str,
+    request_sha: str,
+    answer_index: int,
+    answer: Answer,
+    *,
+    cost_usd: float = 0.0,
 ) -> None:
-    """Stores an answer under what was asked."""
+    """Stores an answer under what was asked, and what this run paid for it."""
     db.write(
         "INSERT INTO answers (problem_id, request_sha, answer_index, text, finish_reason,"
-        " prompt_tokens, completion_tokens) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " prompt_tokens, completion_tokens, cost_usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             problem_id,
             request_sha,
@@ -70,6 +96,7 @@ def add_answer(
             answer.finish_reason,
             answer.prompt_tokens,
             answer.completion_tokens,
+            cost_usd,
         ),
     )
 
@@ -85,6 +112,12 @@ def token_counts(db: Database) -> tuple[int, int]:
     return db.rows(
         "SELECT coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) FROM answers"
     )[0]
+
+
+def cost_usd(db: Database) -> float:
+    """What this run has paid for its answers."""
+    total: float = db.value("SELECT total(cost_usd) FROM answers")
+    return total
 
 
 def answers_to_parse(db: Database, size: int) -> Iterator[list[StoredAnswer]]:
@@ -127,19 +160,32 @@ def add_no_suite(db: Database, answer: StoredAnswer, reason: str) -> None:
     )
 
 
-def references_to_execute(db: Database, size: int) -> Iterator[list[Reference]]:
-    """The suites of which it is open whether they are kept, at most `size` at a time."""
+def undecided_problems(db: Database, size: int) -> Iterator[list[str]]:
+    """Ids of the problems with a suite of which it is open whether it is kept, in their order."""
     last = -1
     while True:
         rows = db.rows(
-            "SELECT answer_id, problem_id, reference_sha, test_sha FROM suites"
-            " WHERE kept IS NULL AND answer_id > ? ORDER BY answer_id LIMIT ?",
+            "SELECT p.ordinal, p.id FROM problems p WHERE p.ordinal > ? AND EXISTS"
+            " (SELECT 1 FROM suites s WHERE s.problem_id = p.id AND s.kept IS NULL)"
+            " ORDER BY p.ordinal LIMIT ?",
             (last, size),
         )
         if not rows:
             return
         last = rows[-1][0]
-        yield [Reference(*row) for row in rows]
+        yield [problem_id for _, problem_id in rows]
+
+
+def undecided_suites(db: Database, problem_id: str) -> list[OpenSuite]:
+    """A problem's suites of which it is open whether they are kept, in the order of the answers."""
+    rows = db.rows(
+        "SELECT s.answer_id, r.text, t.text, s.start_code FROM suites s"
+        " JOIN answers a ON a.id = s.answer_id"
+        " JOIN sources r ON r.sha = s.reference_sha JOIN sources t ON t.sha = s.test_sha"
+        " WHERE s.problem_id = ? AND s.kept IS NULL ORDER BY a.answer_index",
+        (problem_id,),
+    )
+    return [OpenSuite(*row) for row in rows]
 
 
 def suites_of(db: Database, problem_id: str) -> list[Suite]:
@@ -164,19 +210,16 @@ def start_codes(db: Database, problem_id: str) -> list[tuple[int, str | None]]:
     )
 
 
-def problems_with_several_suites(db: Database) -> list[str]:
-    """The problems with more than one kept suite, all of whose suites are decided."""
-    rows = db.rows(
-        "SELECT problem_id FROM suites GROUP BY problem_id"
-        " HAVING total(kept) > 1 AND count(*) = count(kept)"
-    )
-    return [problem_id for (problem_id,) in rows]
+def decide_suite(
+    db: Database, answer_id: int, kept: bool, reason: str, skipped: Sequence[str] = ()
+) -> None:
+    """Stores whether a suite is kept, and why.
 
-
-def decide_suite(db: Database, answer_id: int, kept: bool, reason: str) -> None:
-    """Stores whether a suite is kept, and why."""
+    skipped: quality checks that could not be made on it, with their reasons.
+    """
     db.write(
-        "UPDATE suites SET kept = ?, reason = ? WHERE answer_id = ?", (int(kept), reason, answer_id)
+        "UPDATE suites SET kept = ?, reason = ?, skipped = ? WHERE answer_id = ?",
+        (int(kept), reason, json.dumps(list(skipped)), answer_id),
     )
 
 
@@ -188,11 +231,24 @@ def suite_counts(db: Database) -> dict[tuple[bool | None, str], int]:
     return {(None if kept is None else bool(kept), reason): n for kept, reason, n in rows}
 
 
-def consistency_by_dataset(db: Database) -> list[tuple[str, int, int, int, int]]:
-    """By where problems come from: problems, those with a kept suite, suites, kept suites."""
-    return db.rows(
-        "SELECT source, count(*), sum(kept > 0), sum(suites), sum(kept) FROM"
-        " (SELECT p.source AS source, count(s.answer_id) AS suites, coalesce(sum(s.kept), 0) AS kept"
-        " FROM problems p LEFT JOIN suites s ON s.problem_id = p.id GROUP BY p.id)"
-        " GROUP BY source ORDER BY source"
+def skipped_counts(db: Database) -> dict[str, int]:
+    """Quality checks that could not be made, by reason, each with its number of suites."""
+    return dict(
+        db.rows(
+            "SELECT j.value, count(*) FROM suites s, json_each(s.skipped) j GROUP BY 1 ORDER BY 2 DESC"
+        )
     )
+
+
+def self_consistency(db: Database) -> list[Consistency]:
+    """Per source of problems, in their order: how consistent the generator's answers are."""
+    rows = db.rows(
+        "SELECT p.source, count(*), count(e.verdict), total(e.verdict = 'PASSED'), total(s.kept)"
+        " FROM suites s JOIN problems p ON p.id = s.problem_id LEFT JOIN executions e"
+        " ON e.candidate_sha = s.reference_sha AND e.test_sha = s.test_sha"
+        " GROUP BY p.source ORDER BY min(p.ordinal)"
+    )
+    return [
+        Consistency(source, answers, suites, int(consistent), int(kept))
+        for source, answers, suites, consistent, kept in rows
+    ]

@@ -144,16 +144,6 @@ def kept_suites(db: Database, problem_id: str) -> list[str]:
     return [sha for (sha,) in rows]
 
 
-def count_missing_references(db: Database) -> int:
-    """Pairs of reference and suite that are to be executed before suites can be decided."""
-    count: int = db.value(
-        "SELECT count(*) FROM (SELECT DISTINCT u.reference_sha, u.test_sha FROM suites u"
-        " LEFT JOIN executions e ON e.candidate_sha = u.reference_sha AND e.test_sha = u.test_sha"
-        " WHERE u.kept IS NULL AND e.candidate_sha IS NULL)"
-    )
-    return count
-
-
 def error_counts(db: Database) -> dict[str, int]:
     """Errors that stay, by code and message."""
     rows = db.rows(

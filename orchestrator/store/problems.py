@@ -50,9 +50,28 @@ def count_problems(db: Database) -> int:
     return count
 
 
+def counts_by_source(db: Database) -> dict[str, int]:
+    """Problems by where they came from."""
+    return dict(db.rows("SELECT source, count(*) FROM problems GROUP BY source"))
+
+
+def problem_by_id(db: Database, problem_id: str) -> Problem:
+    """The problem with this id, which must be one of the run's."""
+    return Problem(*db.rows(f"SELECT {_COLUMNS} FROM problems WHERE id = ?", (problem_id,))[0])
+
+
 def drop_counts(db: Database) -> dict[str, int]:
     """Rows that did not become a problem, by reason."""
     return dict(db.rows("SELECT reason, count(*) FROM problem_drops GROUP BY reason"))
+
+
+def drops_for(db: Database, reason: str, limit: int) -> list[Drop]:
+    """The first rows that were dropped for a reason, in the order they were read."""
+    rows = db.rows(
+        "SELECT location, reason, detail FROM problem_drops WHERE reason = ? ORDER BY rowid LIMIT ?",
+        (reason, limit),
+    )
+    return [Drop(*row) for row in rows]
 
 
 def problem_pages(db: Database, size: int) -> Iterator[list[Problem]]:

@@ -115,6 +115,24 @@ CREATE TABLE evaluations (
 );
 """
 
+_GENERATION = """
+ALTER TABLE answers ADD COLUMN cost_usd REAL NOT NULL DEFAULT 0;  -- as paid by this run
+ALTER TABLE suites ADD COLUMN skipped TEXT NOT NULL DEFAULT '[]'; -- JSON: quality checks left out
+CREATE TABLE batches (                      -- handed to the endpoint as a whole
+    id INTEGER PRIMARY KEY,
+    input_file_id TEXT,                     -- NULL: not uploaded yet
+    batch_id TEXT                           -- NULL: not created yet, as far as we know
+);
+CREATE TABLE batch_requests (               -- of batches that have not been collected
+    request_sha TEXT NOT NULL,
+    answer_index INTEGER NOT NULL,
+    problem_id TEXT NOT NULL REFERENCES problems (id),
+    batch INTEGER NOT NULL REFERENCES batches (id),
+    PRIMARY KEY (request_sha, answer_index)
+) WITHOUT ROWID;
+CREATE INDEX batch_requests_by_batch ON batch_requests (batch);
+"""
+
 _PROGRESS_AND_RESUMED_EVALUATION = """
 CREATE TABLE progress (                     -- of the work that goes on, and of what went before
     work TEXT PRIMARY KEY,
@@ -139,7 +157,7 @@ CREATE TABLE evaluation_samples (           -- of a measurement that has not end
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PROGRESS_AND_RESUMED_EVALUATION)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _GENERATION, _PROGRESS_AND_RESUMED_EVALUATION)
 
 
 def _version(connection: sqlite3.Connection, where: Path) -> int:

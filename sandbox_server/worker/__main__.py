@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import os
 import signal
 import socket
@@ -12,13 +11,18 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import cast
 
-from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, zygote
+from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, stdio, zygote
 from sandbox_server.worker.build import JailSettings
 from sandbox_server.worker.confine import Confinement
 from sandbox_server.worker.errors import RefusedError
+from sandbox_server.worker.harness import load_harness
+from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language, load_language
+from sandbox_server.worker.programs.hooks import Hooks
+from sandbox_server.worker.programs.judging import ProgramHarness
+from sandbox_server.worker.programs.prepared import find_or_prepare
 from sandbox_server.worker.seccomp import compile_filter
 
 _EXIT_REFUSED = 1
@@ -33,12 +37,39 @@ class _Options:
     socket: Path | None
     connect: Path | None
     socket_fd: int | None
+    stdio: bool
 
 
 def main() -> int:
     """Runs one worker; returns its exit status."""
     options = _parse()
-    gateway = _connect(options)
+    if options.socket is None:
+        return _serve(_connect(options), options)
+    # Whatever ends is reaped by the kernel, in this process and in those that follow it.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ending = _Ending()
+    gateway = _listen(options.socket)
+    ending.defer()
+    status = _serve(gateway, options)
+    if status == 0 and not ending.asked:
+        # Afresh for the next gateway: nothing that this one sent is in memory then.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return status
+
+
+class _Ending:
+    """SIGTERM ends a worker that waits for a gateway at once, and one that has one after it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def defer(self) -> None:
+        """From now on there is a gateway."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked", True))
+
+
+def _serve(gateway: socket.socket, options: _Options) -> int:
     try:
         language = load_language(options.language_dir)
         settings = _settings(language)
@@ -69,6 +100,9 @@ def _parse() -> _Options:
     where.add_argument("--socket", type=Path, help="listen here for the gateway")
     where.add_argument("--connect", type=Path, help="connect here to the gateway")
     where.add_argument("--socket-fd", type=int, help="descriptor of a connection to the gateway")
+    where.add_argument(
+        "--stdio", action="store_true", help="the gateway is at standard input and output"
+    )
     parser.add_argument("--language-dir", type=Path, required=True)
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--require-isolation", choices=sorted(isolation.LEVELS), default="standard")
@@ -78,25 +112,36 @@ def _parse() -> _Options:
 def _connect(options: _Options) -> socket.socket:
     if options.socket_fd is not None:
         return socket.socket(fileno=options.socket_fd)
+    if options.stdio:
+        return stdio.connect()
     if options.connect is not None:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(options.connect))
         return connection
-    path = str(options.socket)
+    raise AssertionError("argparse asks for one of them")
+
+
+def _listen(path: Path) -> socket.socket:
+    """The connection of the one gateway that came; the socket is gone then."""
+    # One that a worker left which was killed. Nobody else's: a name belongs to one worker.
+    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        os.chmod(path, 0o660)
-        listener.listen(1)
-        connection, _ = listener.accept()
-    os.unlink(path)
+        try:
+            listener.bind(str(path))
+            path.chmod(0o660)
+            listener.listen(1)
+            connection, _ = listener.accept()
+        finally:
+            path.unlink(missing_ok=True)
     return connection
 
 
 def _settings(language: Language) -> zygote.Settings:
     missing: dict[str, str] = {}
-    seccomp_program = None
+    seccomp_filter = None
     try:
-        seccomp_program = compile_filter()
+        groups = ("exec",) if language.programs else ()
+        seccomp_filter = linux.SeccompFilter(compile_filter(groups))
     except RefusedError as e:
         missing["seccomp"] = f"{e}; install pyseccomp (PyPI) or python3-seccomp, and libseccomp2"
     try:
@@ -113,11 +158,13 @@ def _settings(language: Language) -> zygote.Settings:
         cgroups.remove_groups_of_the_dead(found)
     except cgroups.CgroupUnavailable as e:
         hierarchy = e
-    confinement = Confinement(seccomp_program, None, separate_users, base_address_space_bytes=0)
+    confinement = Confinement(seccomp_filter, None, separate_users, base_address_space_bytes=0)
+    harness = _load_harness(language)
+    folders = harness.folders if isinstance(harness, ProgramHarness) else ()
     return zygote.Settings(
         language=language,
-        harness=_load_harness(language),
-        jail=JailSettings(confinement, missing, language.default_limits.file_bytes),
+        harness=harness,
+        jail=JailSettings(confinement, missing, language.default_limits.file_bytes, tuple(folders)),
         hierarchy=hierarchy,
         worker_pid=os.getpid(),
     )
@@ -132,14 +179,15 @@ def _may_map_users() -> bool:
     return False
 
 
-def _load_harness(language: Language) -> ModuleType:
-    sys.path.insert(0, str(language.folder))
-    try:
-        return importlib.import_module(language.harness)
-    except ImportError as e:
-        raise RefusedError(f"harness of {language.name}: {e}") from e
-    finally:
-        sys.path.remove(str(language.folder))
+def _load_harness(language: Language) -> Harness:
+    """What judges; what it needs of the toolchain is made here, before anything is forked."""
+    if language.programs is not None:
+        hooks = Hooks(language)
+        return ProgramHarness(language, hooks, find_or_prepare(language, hooks))
+    harness = load_harness(language)
+    if harness is None:
+        raise RefusedError(f"{language.folder} has neither [run] in language.toml nor a harness")
+    return cast(Harness, harness)
 
 
 def _fork_zygote(settings: zygote.Settings, gateway: socket.socket) -> socket.socket:

@@ -5,12 +5,15 @@ Used where no control group counts them, and to tell sleeping from waiting for a
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+#: gVisor does not.
+_KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ def sample(init_pid: int) -> Sample:
 
 
 def _descendants(pid: int) -> Iterator[int]:
+    if not _KERNEL_LISTS_CHILDREN:
+        yield from _descendants_of_all(pid)
+        return
     pending = [pid]
     while pending:
         current = pending.pop()
@@ -58,6 +64,21 @@ def _descendants(pid: int) -> Iterator[int]:
                 yield from found
         except OSError:
             continue
+
+
+def _descendants_of_all(pid: int) -> Iterator[int]:
+    """The same, from every process there is."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with contextlib.suppress(OSError, IndexError):
+                parent = int(_read(f"/proc/{name}/stat").rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(name))
+    pending = [pid]
+    while pending:
+        found = children.get(pending.pop(), [])
+        pending.extend(found)
+        yield from found
 
 
 def _read(path: str) -> str:
@@ -85,20 +106,25 @@ def _cpu_times_s(pid: int) -> list[float]:
 
 
 def process_memory_bytes(pid: int) -> int:
-    """Private and shared memory of process `pid`, without what is mapped from files."""
+    """Private and shared memory of process `pid`, without what is mapped from files where the
+    kernel tells them apart."""
     wanted = {"RssAnon:", "RssShmem:", "VmSwap:"}
-    kib = 0
+    kib, told = 0, False
     for line in _read(f"/proc/{pid}/status").splitlines():
-        key, *values = line.split()
+        key, *values = line.split() or [""]
         if key in wanted:
             kib += int(values[0])
+            told = True
+    if not told:  # gVisor
+        return int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE_BYTES
     return kib * 1024
 
 
 def _run_delay_s(pid: int) -> float:
     total_ns = 0
     for task in os.listdir(f"/proc/{pid}/task"):
-        total_ns += int(_read(f"/proc/{pid}/task/{task}/schedstat").split()[1])
+        with contextlib.suppress(FileNotFoundError):  # gVisor does not count it
+            total_ns += int(_read(f"/proc/{pid}/task/{task}/schedstat").split()[1])
     return total_ns / 1e9
 
 

@@ -6,6 +6,7 @@ next child; it forks the jail's first process, says how it went, and ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ JAIL_UID_BASE = 2_000_000_000
 
 _NAMESPACES = {
     "user_namespace": (linux.CLONE_NEWUSER, "no privileges outside the jail"),
-    "mount_namespace": (linux.CLONE_NEWNS, "a file system of its own"),
+    "mount_namespace": (linux.CLONE_NEWNS, "mounts of its own"),
     "pid_namespace": (linux.CLONE_NEWPID, "no other process in sight, killed as a whole"),
     "network_namespace": (linux.CLONE_NEWNET, "no network, not even loopback"),
     "ipc_namespace": (linux.CLONE_NEWIPC, "no shared memory or semaphores of others"),
@@ -43,11 +44,13 @@ class JailSettings:
     #: Why a layer of `confinement` is not in force, by layer name.
     missing: dict[str, str]
     file_bytes: int
+    #: Shown to programs, read-only, beside what every jail has.
+    folders: tuple[str, ...] = ()
 
 
 def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> None:
     """In the builder: makes the jail and forks its first process, which serves `control`."""
-    folders = rootfs.toolchain_folders()
+    folders = rootfs.toolchain_folders(settings.folders)
     base = virtual_memory_bytes(os.getpid())
     confinement = replace(settings.confinement, base_address_space_bytes=base)
     gate_read, gate_write = os.pipe()
@@ -65,7 +68,9 @@ def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> Non
         os.close(gate_read)
         _live(control, folders, settings, confinement)
         return
-    layers = [Layer(name, True, gives) for name, (_, gives) in _NAMESPACES.items()]
+    # Whether mounts are its own is for the first process to say.
+    made = {n: gives for n, (_, gives) in _NAMESPACES.items() if n != "mount_namespace"}
+    layers = [Layer(name, True, gives) for name, gives in made.items()]
     _say(control, "forked", pid=pid, error=None, layers=layers)
     # Only now may the first process speak: its own words come second.
     os.close(gate_write)
@@ -105,7 +110,8 @@ def _unshare(slot: int, separate_users: bool) -> None:
     if not separate_users:
         uid, gid = os.getuid(), os.getgid()
         linux.unshare(flags)
-        _write("/proc/self/setgroups", "deny")
+        with contextlib.suppress(FileNotFoundError):  # gVisor has none, and needs none
+            _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"{confine.CANDIDATE_UID} {uid} 1")
         _write("/proc/self/gid_map", f"{confine.CANDIDATE_UID} {gid} 1")
         return
@@ -169,7 +175,7 @@ def _live(
     """The first process's whole life."""
     os.setsid()
     try:
-        private = rootfs.build(folders)
+        private, root_layers = _make_root(folders)
         socket.sethostname("jail")
         if "landlock" not in settings.missing:
             confinement = replace(confinement, landlock_fd=linux.landlock_ruleset())
@@ -178,13 +184,34 @@ def _live(
         layer = Layer("private_root", False, str(e))
         _say(control, "built", pid=0, error=f"{e}; {_NAMESPACE_HELP}", layers=[layer])
         return
-    _say(control, "built", pid=0, error=None, layers=_inner_layers(settings.missing))
+    layers = [*root_layers, *_inner_layers(settings.missing)]
+    _say(control, "built", pid=0, error=None, layers=layers)
     Init(control, confinement, private, settings.file_bytes).serve()
+
+
+def _make_root(folders: Sequence[str]) -> tuple[rootfs.WritableFolders, list[Layer]]:
+    """A root of mounts of its own, or a prepared one where the platform lets nobody mount."""
+    _, own_mounts = _NAMESPACES["mount_namespace"]
+    try:
+        rootfs.detach_mounts()
+    except OSError as e:
+        if not rootfs.is_prepared():
+            raise
+        detail = (
+            f"{e}; the jail's root is the container's read-only {rootfs.PREPARED} and its slots"
+            " share their scratch folders, so there is one slot: use another container runtime,"
+            " or accept this with --require-isolation contained"
+        )
+        gives = "the image's toolchain read-only, scratch folders emptied after each execution"
+        layers = [Layer("mount_namespace", False, detail), Layer("private_root", True, gives)]
+        return rootfs.enter_prepared(), layers
+    gives = "the toolchain read-only, private /tmp and /dev/shm, nothing else"
+    layers = [Layer("mount_namespace", True, own_mounts), Layer("private_root", True, gives)]
+    return rootfs.build(folders), layers
 
 
 def _inner_layers(missing: dict[str, str]) -> list[Layer]:
     gives = {
-        "private_root": "the toolchain read-only, private /tmp and /dev/shm, nothing else",
         "no_capabilities": "none, and none to be had (no new privileges)",
         "resource_limits": "CPU, address space, processes, files, open files",
         "seccomp": "an allow-list of system calls",

@@ -95,7 +95,7 @@ class SlotCgroup:
     version: int
     folders: dict[str, Path]
     _set: dict[str, int] = field(default_factory=dict)
-    #: Files that are read for every execution stay open.
+    #: Files that every execution uses stay open.
     _open: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -142,7 +142,7 @@ class SlotCgroup:
 
     def _reset(self, controller: str, name: str, value: str) -> None:
         with contextlib.suppress(OSError):
-            (self.folders[controller] / name).write_text(value)
+            os.pwrite(self._descriptor(controller, name, os.O_RDWR), value.encode(), 0)
 
     def cpu_time_s(self) -> float:
         """CPU time of everything that was ever in the group."""
@@ -161,10 +161,15 @@ class SlotCgroup:
         return self._keyed("memory", name)["oom_kill"]
 
     def _read(self, controller: str, name: str) -> str:
-        if name not in self._open:
+        descriptor = self._descriptor(controller, name, os.O_RDONLY)
+        return os.pread(descriptor, 4096, 0).decode("ascii")
+
+    def _descriptor(self, controller: str, name: str, mode: int) -> int:
+        found = self._open.get(name)
+        if found is None:
             path = self.folders[controller] / name
-            self._open[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        return os.pread(self._open[name], 4096, 0).decode("ascii")
+            found = self._open[name] = os.open(path, mode | os.O_CLOEXEC)
+        return found
 
     def _keyed(self, controller: str, name: str) -> dict[str, int]:
         lines = self._read(controller, name).splitlines()

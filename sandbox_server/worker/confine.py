@@ -1,13 +1,14 @@
 """What a freshly forked process of a jail does to itself before it runs anything else.
 
 The order matters: descriptors, limits, user, capabilities, Landlock, and seccomp last. What can
-be inherited (umask, no new privileges, an empty environment) the jail's first process has already.
+be inherited (umask, no new privileges, an empty environment, that nobody may look into its memory)
+the jail's first process has already.
 Each Python object that is touched here for the first time costs a page, so little is.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ import signal
 from _signal import signal as _set_signal_handler  # type: ignore[import-not-found]
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sandbox_server.worker import linux
 
@@ -24,13 +26,26 @@ from sandbox_server.worker import linux
 CANDIDATE_UID = 1000
 JUDGE_UID = 1001
 
-_STACK_BYTES = 8 << 20
+#: Limits that every process of a jail inherits from the first one.
+_FIXED_LIMITS = (
+    (resource.RLIMIT_STACK, 8 << 20),
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_MEMLOCK, 0),
+)
+_KERNEL_OBJECT_LIMITS = ((resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_SIGPENDING, 1024))
+_set_limit = resource.setrlimit
+_CPU, _ADDRESS_SPACE, _DATA, _PROCESSES, _FILE_SIZE, _OPEN_FILES = (
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_AS,
+    resource.RLIMIT_DATA,
+    resource.RLIMIT_NPROC,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+)
 #: Address space beyond the memory limit: thread stacks and allocator arenas reserve, and never use, it.
 _RESERVED_BYTES = 512 << 20
 #: Processes of a jail that are ours: the first one, the judge, the candidate's main one.
 OWN_PROCESSES = 3
-#: Descriptors are moved up here while they are put in order.
-_HIGH_FD = 32
 _NO_FD_BEYOND = 1 << 30
 
 
@@ -38,7 +53,7 @@ _NO_FD_BEYOND = 1 << 30
 class Confinement:
     """What is the same for every process of a slot."""
 
-    seccomp_program: bytes | None
+    seccomp_filter: linux.SeccompFilter | None
     landlock_fd: int | None
     #: Whether CANDIDATE_UID and JUDGE_UID are mapped; otherwise all share one user.
     separate_users: bool
@@ -46,8 +61,7 @@ class Confinement:
     base_address_space_bytes: int
 
 
-@dataclass(frozen=True)
-class RoleLimits:
+class RoleLimits(NamedTuple):
     """Limits that the kernel holds for each process by itself, as the last line of defence."""
 
     cpu_time_s: float
@@ -55,37 +69,50 @@ class RoleLimits:
     processes: int
     file_bytes: int
     open_files: int
+    #: Address space of each process; None: what `memory_bytes` and the fork give it.
+    address_space_bytes: int | None = None
 
 
-def arrange_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> list[int]:
-    """Leaves open: empty input, `stdout`, `stderr`, then `others` from 3 on; returns the last."""
-    null = os.open("/dev/null", os.O_RDONLY)
-    wanted = [null, stdout, stderr, *others]
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, _HIGH_FD) for fd in wanted]
-    for target, fd in enumerate(high):
-        os.dup2(fd, target)
-    os.closerange(len(wanted), _NO_FD_BEYOND)
-    return list(range(3, len(wanted)))
+def keep_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> None:
+    """Leaves open: an empty input, `stdout`, `stderr`, and `others` under their own numbers.
+
+    All of them lie above 2.
+    """
+    # Opened anew: flags set on a description that others share would outlive this process.
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    below = 3
+    for fd in sorted(others):
+        os.closerange(below, fd)
+        below = fd + 1
+    os.closerange(below, _NO_FD_BEYOND)
 
 
 def limit_resources(limits: RoleLimits, base_address_space_bytes: int) -> None:
-    """Sets every rlimit; none can be raised again."""
+    """Sets the rlimits that depend on the execution; none can be raised again."""
     cpu_s = int(limits.cpu_time_s) + 2
-    address_space = base_address_space_bytes + 2 * limits.memory_bytes + _RESERVED_BYTES
-    bounds = {
-        resource.RLIMIT_CPU: (cpu_s, cpu_s + 1),
-        resource.RLIMIT_AS: address_space,
-        resource.RLIMIT_NPROC: limits.processes + OWN_PROCESSES,
-        resource.RLIMIT_FSIZE: limits.file_bytes,
-        resource.RLIMIT_NOFILE: limits.open_files,
-        resource.RLIMIT_STACK: _STACK_BYTES,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_MEMLOCK: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-        resource.RLIMIT_SIGPENDING: 1024,
-    }
-    for name, bound in bounds.items():
-        resource.setrlimit(name, bound if isinstance(bound, tuple) else (bound, bound))
+    data_bytes = base_address_space_bytes + 2 * limits.memory_bytes + _RESERVED_BYTES
+    address_space = limits.address_space_bytes or data_bytes
+    processes = limits.processes + OWN_PROCESSES
+    _set_limit(_CPU, (cpu_s, cpu_s + 1))
+    _set_limit(_ADDRESS_SPACE, (address_space, address_space))
+    if limits.address_space_bytes is not None:
+        # Private memory that can be written to: what a program reserves only, it does not count.
+        _set_limit(_DATA, (data_bytes, data_bytes))
+    _set_limit(_PROCESSES, (processes, processes))
+    _set_limit(_FILE_SIZE, (limits.file_bytes, limits.file_bytes))
+    _set_limit(_OPEN_FILES, (limits.open_files, limits.open_files))
+
+
+def limit_for_all() -> None:
+    """In the jail's first process: sets the rlimits that every process inherits from it."""
+    for name, bound in _FIXED_LIMITS:
+        resource.setrlimit(name, (bound, bound))
+    for name, bound in _KERNEL_OBJECT_LIMITS:
+        # A kernel that has no such objects to count (gVisor) refuses.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(name, (bound, bound))
 
 
 def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool) -> None:
@@ -103,9 +130,8 @@ def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool) -> No
         os.setresuid(uid, uid, uid)  # from 0 to another: no capability is left
     else:
         linux.drop_capabilities()
-    linux.set_dumpable(False)
     if confinement.landlock_fd is not None:
         linux.landlock_restrict(confinement.landlock_fd)
         os.close(confinement.landlock_fd)
-    if confinement.seccomp_program is not None:
-        linux.install_seccomp(confinement.seccomp_program)
+    if confinement.seccomp_filter is not None:
+        linux.install_seccomp(confinement.seccomp_filter)

@@ -11,23 +11,24 @@ Nothing of one execution is in its memory when the next one is forked from it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
 import os
-import resource
 import select
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from sandbox_server.worker import confine, linux, messages, rootfs
+from sandbox_server.worker import confine, linux, messages, orders, program, rootfs
 
 _EXIT_OF_A_FAILED_ROLE = 70
 _EXIT_OF_A_FAILED_CONFINEMENT = 71
+#: How often the end of a process is looked for where the kernel cannot tell of it (gVisor).
+_LOOK_EVERY_MS = 2
 
 
 class Init:
@@ -37,13 +38,15 @@ class Init:
         self,
         control: socket.socket,
         confinement: confine.Confinement,
-        private: rootfs.PrivateFolders,
+        private: rootfs.WritableFolders,
         file_bytes: int,
     ) -> None:
         self._control = control
         self._confinement = confinement
         self._private = private
         self._file_bytes = file_bytes
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         """Runs stages until the supervisor is gone.
@@ -52,69 +55,57 @@ class Init:
             OSError: the supervisor went during a stage.
         """
         self._clean()
-        while (received := messages.receive(self._control)) is not None:
-            message, fds = received
-            if message["op"] == "stage":
-                self._stage(message, fds)
+        while True:
+            order, fds = messages.receive_bytes(self._control)
+            if not order:
+                return
+            if order != orders.STOP:  # which was overtaken by the end of its stage
+                self._stage(orders.Stage.from_bytes(order), fds)
                 self._private.unmount()
                 self._clean()
-            # A "stop" that arrives here was overtaken by the end of its stage.
 
-    def _stage(self, message: dict[str, Any], fds: list[int]) -> None:
-        limits = confine.RoleLimits(**message["limits"])
+    def _stage(self, stage: orders.Stage, fds: list[int]) -> None:
+        limits = confine.RoleLimits(*stage.limits)
         if limits.file_bytes != self._file_bytes:
             self._private.unmount()
             self._private.mount(limits.file_bytes)
             self._file_bytes = limits.file_bytes
-        roles = message["roles"]
-        cpu_before_s = _children_cpu_time_s()
-        pids = {self._fork(role, fds, limits): role["name"] for role in roles}
+        pids = [self._fork(role, fds, limits) for role in stage.roles]
         for fd in fds:
             os.close(fd)
-        leader = next(iter(pids))
-        exits: dict[str, dict[str, int | None]] = {}
-        peak_kib = self._wait_for(leader, pids, exits)
-        peak_kib = max(peak_kib, _kill_everything(pids, exits))
-        messages.send(
-            self._control,
-            {
-                "op": "ended",
-                "exits": exits,
-                "cpu_time_s": _children_cpu_time_s() - cpu_before_s,
-                "peak_process_bytes": peak_kib * 1024,
-                "file_bytes": self._private.used_bytes(),
-            },
-        )
+        ends = _Ends(pids)
+        self._wait_for(pids[0], ends)
+        _kill_everything(ends)
+        file_bytes = self._private.used_bytes() if stage.count_files else 0
+        ended = orders.Ended(ends.cpu_time_s, ends.peak_kib * 1024, file_bytes, ends.exits)
+        self._control.send(ended.to_bytes())
 
     def _clean(self) -> None:
         """Mounts empty private folders and says so."""
         self._private.mount(self._file_bytes)
-        messages.send(self._control, {"op": "clean"})
+        self._control.send(orders.CLEAN)
 
-    def _fork(self, role: dict[str, Any], fds: Sequence[int], limits: confine.RoleLimits) -> int:
+    def _fork(self, role: orders.RoleOrder, fds: Sequence[int], limits: confine.RoleLimits) -> int:
         pid = os.fork()
         if pid:
             return pid
         self._become(role, fds, limits)
 
     def _become(
-        self, role: dict[str, Any], fds: Sequence[int], limits: confine.RoleLimits
+        self, role: orders.RoleOrder, fds: Sequence[int], limits: confine.RoleLimits
     ) -> NoReturn:
         status = _EXIT_OF_A_FAILED_CONFINEMENT
         try:
-            stdout, stderr = fds[0], fds[1]
-            program = self._confinement
-            landlock = [] if program.landlock_fd is None else [program.landlock_fd]
-            wanted = [*(fds[i] for i in role["fds"]), *landlock]
-            kept = confine.arrange_descriptors(stdout, stderr, wanted)
-            if landlock:
-                program = replace(program, landlock_fd=kept.pop())
+            _, entry, untrusted, wanted, order = role
+            kept = [fds[i] for i in wanted]
+            landlock_fd = self._confinement.landlock_fd
+            confine.keep_descriptors(
+                fds[0], fds[1], kept if landlock_fd is None else [*kept, landlock_fd]
+            )
             os.chdir(rootfs.SCRATCH)
-            confine.confine(program, limits, role["untrusted"])
+            confine.confine(self._confinement, limits, untrusted)
             status = _EXIT_OF_A_FAILED_ROLE
-            module, function = role["entry"].split(":")
-            entry = getattr(importlib.import_module(f"harness.{module}"), function)
-            status = entry(*kept)
+            status = program.run(order, kept) if order else _entry(entry)(*kept)
         except BaseException:  # noqa: BLE001 - the last frame of a process; it reports and ends
             with contextlib.suppress(BaseException):
                 traceback.print_exc()
@@ -122,60 +113,84 @@ class Init:
         finally:
             os._exit(status)
 
-    def _wait_for(
-        self, leader: int, pids: dict[int, str], exits: dict[str, dict[str, int | None]]
-    ) -> int:
+    def _wait_for(self, leader: int, ends: _Ends) -> None:
         """Until `leader` has ended or the supervisor says stop (or is gone)."""
-        peak_kib = 0
-        leader_fd = os.pidfd_open(leader)
-        try:
-            poll = select.poll()
-            poll.register(leader_fd, select.POLLIN)
-            poll.register(self._control, select.POLLIN)
-            ready = {fd for fd, _ in poll.poll()}
-        finally:
-            os.close(leader_fd)
-        if leader_fd in ready:
-            _, status, usage = os.wait4(leader, 0)
-            exits[pids.pop(leader)] = _exit(status)
-            peak_kib = usage.ru_maxrss
+        if self._ends_first(leader):
+            ends.note(*os.wait4(leader, 0))
         else:
-            messages.receive(self._control)
-        return peak_kib
+            self._control.recv(64)  # whatever it is: nothing but an order to stop can come now
+
+    def _ends_first(self, pid: int) -> bool:
+        """Waits until process `pid` has ended (True) or the supervisor says something (False)."""
+        try:
+            pid_fd = os.pidfd_open(pid)
+        except OSError as e:
+            if e.errno != errno.ENOSYS:
+                raise
+            return self._ends_first_without_pidfd(pid)
+        self._poll.register(pid_fd, select.POLLIN)
+        ready = [fd for fd, _ in self._poll.poll()]
+        self._poll.unregister(pid_fd)
+        os.close(pid_fd)
+        return pid_fd in ready
+
+    def _ends_first_without_pidfd(self, pid: int) -> bool:
+        while not self._poll.poll(_LOOK_EVERY_MS):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                return True
+        return False
 
 
-def _children_cpu_time_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def _entry(name: str) -> Callable[..., int]:
+    """The function of the harness that a role is to become."""
+    module, function = name.split(":")
+    loaded = sys.modules.get(f"harness.{module}")
+    if loaded is None:
+        loaded = importlib.import_module(f"harness.{module}")
+    found: Callable[..., int] = getattr(loaded, function)
+    return found
 
 
-def _exit(status: int) -> dict[str, int | None]:
-    if os.WIFSIGNALED(status):
-        return {"status": None, "signal": os.WTERMSIG(status)}
-    return {"status": os.WEXITSTATUS(status), "signal": None}
+class _Ends:
+    """How the processes of a stage ended."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.left = set(pids)
+        #: Status and signal of each; both None where it was killed with the jail.
+        self.exits: list[tuple[int | None, int | None]] = [(None, None)] * len(pids)
+        self.cpu_time_s = 0.0
+        #: The largest peak of one process.
+        self.peak_kib = 0
+        self._pids = pids
+
+    def note(self, pid: int, status: int, usage: Any, *, killed: bool = False) -> None:
+        """Takes what was waited for; `killed` where it ran until the end of the stage."""
+        self.cpu_time_s += usage.ru_utime + usage.ru_stime
+        self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
+        if pid in self.left:
+            self.left.discard(pid)
+            if not killed:
+                signaled = os.WIFSIGNALED(status)
+                self.exits[self._pids.index(pid)] = (
+                    (None, os.WTERMSIG(status)) if signaled else (os.WEXITSTATUS(status), None)
+                )
 
 
-def _kill_everything(pids: dict[int, str], exits: dict[str, dict[str, int | None]]) -> int:
-    """Kills and reaps every other process of the namespace; returns the largest peak in KiB."""
+def _kill_everything(ends: _Ends) -> None:
+    """Kills and reaps every other process of the namespace."""
     # A role that ended by itself before the kill is told from one that was killed by it.
-    peak_kib = 0
-    for pid in list(pids):
+    for pid in tuple(ends.left):
         found, status, usage = os.wait4(pid, os.WNOHANG)
         if found:
-            exits[pids.pop(pid)] = _exit(status)
-            peak_kib = max(peak_kib, usage.ru_maxrss)
+            ends.note(pid, status, usage)
     while True:
         # Again after every death: a process may have forked between the kill and its end.
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
         try:
-            pid, status, usage = os.wait4(-1, 0)
+            ends.note(*os.wait4(-1, 0), killed=True)
         except ChildProcessError:
-            break
-        peak_kib = max(peak_kib, usage.ru_maxrss)
-        if pid in pids:
-            exits[pids.pop(pid)] = {"status": None, "signal": None}
-    return peak_kib
+            return
 
 
 def settle() -> None:
@@ -192,6 +207,7 @@ def settle() -> None:
     )
     sys.argv = [""]
     os.umask(0o022)
+    confine.limit_for_all()
     linux.set_no_new_privileges()
     gc.collect()
     gc.freeze()

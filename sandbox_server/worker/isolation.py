@@ -8,10 +8,9 @@ from typing import Any
 from sandbox_server.worker.errors import RefusedError
 
 #: Layers without which no candidate is ever run: processes, files, network, privileges.
-STANDARD = (
+CONTAINED = (
     "user_namespace",
     "pid_namespace",
-    "mount_namespace",
     "network_namespace",
     "ipc_namespace",
     "private_root",
@@ -19,11 +18,12 @@ STANDARD = (
     "seccomp",
     "resource_limits",
 )
+STANDARD = (*CONTAINED, "mount_namespace")
 HARDENED = (*STANDARD, "landlock", "separate_users")
 FULL = (*HARDENED, "memory_cgroup", "pids_cgroup", "cpu_cgroup")
 
 #: What `--require-isolation` accepts, from the weakest to the strongest.
-LEVELS = {"standard": STANDARD, "hardened": HARDENED, "full": FULL}
+LEVELS = {"contained": CONTAINED, "standard": STANDARD, "hardened": HARDENED, "full": FULL}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Layer:
     def to_message(self) -> dict[str, Any]:
         """The layer as `protocol` sends it."""
         return asdict(self)
+
+
+def in_force(name: str, layers: list[Layer]) -> bool:
+    """Whether the layer called `name` is among `layers` and in force."""
+    return any(layer.name == name and layer.in_force for layer in layers)
 
 
 def require(level: str, layers: list[Layer]) -> None:

@@ -19,9 +19,9 @@ these types by shape. It offers three functions:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from sandbox_server.worker.protocol import Limits, Usage
 
@@ -54,6 +54,23 @@ class Role(Protocol):
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program of the toolchain as the one role of a stage; for languages with `[run]`."""
+
+    #: Path of the program inside the jail, and its arguments. It starts in the scratch folder.
+    argv: Sequence[str]
+    #: Descriptors of the supervisor that it gets, numbered from 3 on.
+    fds: Sequence[int] = ()
+    #: Descriptors with an archive each (`files.pack`, or what an earlier stage collected),
+    #: unpacked into the scratch folder before it starts. It does not get these.
+    archives: Sequence[int] = ()
+    #: Paths in the scratch folder that are collected where it exits with 0.
+    collect: Sequence[str] = ()
+    #: Set beside what every process of a jail has.
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Exit:
     """How a process ended. Both None: it was still running and was killed with the jail."""
 
@@ -72,6 +89,19 @@ class StageFacts:
     report: bytes | None
 
 
+class Attendant(Protocol):
+    """Talks with a process of a stage while it runs, from outside of the jail."""
+
+    #: How long the stage may still go on once `readable` has said no, in seconds.
+    grace_s: float
+
+    def fileno(self) -> int:
+        """A non-blocking descriptor to wait for."""
+
+    def readable(self) -> bool:
+        """Takes what has come, without waiting; whether there is more to wait for."""
+
+
 class Jail(Protocol):
     """Confines the stages of one execution."""
 
@@ -83,6 +113,7 @@ class Jail(Protocol):
         roles: Sequence[Role],
         report_fd: int | None = None,
         close_after_fork: Sequence[int] = (),
+        attend: Attendant | None = None,
     ) -> StageFacts:
         """Forks one confined process per role and waits for the first role, the leader, to end.
 
@@ -96,10 +127,31 @@ class Jail(Protocol):
             `fds` (the harness closes its own write end once the stage has
             begun: `run_stage` does it for every descriptor of `close_after_fork`).
             At most 1 MiB is read from it.
+        attend: is told when its descriptor is readable, the last time when all processes
+            are gone; the stage ends once it wants no more.
 
         Raises:
             JailError: the sandbox failed; says nothing about the candidate.
         """
+
+    def run_program(
+        self, program: Program, limits: Limits, report_fd: int | None = None
+    ) -> tuple[StageFacts, int]:
+        """Runs `program` as the candidate's user in a stage of its own, under `limits`.
+
+        As `run_stage`, but for the exit, which is called "program", and for what
+        the kernel bounds in each process: not its address space, of which
+        runtimes reserve far more than they use.
+
+        Returns: the facts, and a descriptor with the archive of what was collected (empty
+        where it failed), which is closed when the execution ends.
+
+        Raises:
+            JailError: the sandbox failed; says nothing about the candidate.
+        """
+
+    def output(self) -> tuple[bytes, bytes]:
+        """What is kept of the standard output and error of the last stage."""
 
     def hand_over(self, data: bytes) -> int:
         """A descriptor that reads as `data` from its start, to put among a role's `fds`.
@@ -109,3 +161,16 @@ class Jail(Protocol):
 
     def usage(self) -> Usage:
         """What the stages run so far have used."""
+
+
+class Harness(Protocol):
+    """A harness, as the head of this module describes it."""
+
+    def warm(self) -> None:
+        """Loads what every execution would otherwise load again."""
+
+    def execute(self, task: Task, jail: Jail) -> dict[str, Any]:
+        """Judges one candidate."""
+
+    def check(self, candidates: Sequence[dict[str, Any]], jail: Jail) -> list[dict[str, Any]]:
+        """The static check."""

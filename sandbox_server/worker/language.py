@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sandbox_server.worker.errors import RefusedError
+from sandbox_server.worker.limits import read_limits
 from sandbox_server.worker.protocol import VERDICTS, Limits
+from sandbox_server.worker.toolchain import Programs, read_programs
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,16 @@ class Language:
 
     name: str
     folder: Path
-    #: Folder of the harness package, put on the worker's import path.
-    harness: str
+    #: How candidates are compiled and run as programs; None: the harness runs them itself.
+    programs: Programs | None
     default_limits: Limits
     check_limits: Limits
     self_checks: tuple[SelfCheck, ...]
+
+    @property
+    def version(self) -> str:
+        """Of the toolchain that candidates meet."""
+        return sys.version.split()[0] if self.programs is None else self.programs.version
 
 
 def load_language(folder: Path) -> Language:
@@ -45,27 +52,17 @@ def load_language(folder: Path) -> Language:
     except (OSError, ValueError) as e:
         raise RefusedError(f"{path}: {e}") from e
     try:
-        limits = _limits(data["limits"])
+        limits = read_limits(data["limits"])
         return Language(
             name=data["name"],
             folder=folder,
-            harness=data["fork_server"]["harness"],
+            programs=read_programs(folder, data, limits) if "run" in data else None,
             default_limits=limits,
-            check_limits=_limits({**data["limits"], **data.get("check", {}).get("limits", {})}),
+            check_limits=read_limits({**data["limits"], **data.get("check", {}).get("limits", {})}),
             self_checks=tuple(_self_check(row) for row in data["self_check"]),
         )
     except (KeyError, TypeError, ValueError) as e:
         raise RefusedError(f"{path}: {type(e).__name__}: {e}") from e
-
-
-def _limits(table: dict[str, Any]) -> Limits:
-    names = {field.name for field in fields(Limits)}
-    if set(table) != names:
-        raise ValueError(f"limits must have exactly the keys {sorted(names)}, not {sorted(table)}")
-    for key, value in table.items():
-        if not isinstance(value, int | float) or value <= 0:
-            raise ValueError(f"limits.{key} = {value!r} must be a number above 0")
-    return Limits(**table)
 
 
 def _self_check(row: dict[str, str]) -> SelfCheck:

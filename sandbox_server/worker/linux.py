@@ -6,6 +6,7 @@ Every function raises OSError with the call's name where the kernel refuses.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -171,7 +172,11 @@ class _CapHeader(ctypes.Structure):
 
 def drop_capabilities() -> None:
     """Gives up every capability of this process, ambient ones included."""
-    _prctl("prctl(PR_CAP_AMBIENT)", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    try:
+        _prctl("prctl(PR_CAP_AMBIENT)", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    except OSError as e:
+        if e.errno != errno.EINVAL:  # which is how a kernel without ambient ones answers
+            raise
     header = _CapHeader(version=0x20080522, pid=0)
     sets = (ctypes.c_uint32 * 6)()
     _syscall("capset", _NR_CAPSET[_machine], ctypes.byref(header), ctypes.byref(sets))
@@ -181,17 +186,24 @@ class _SockFprog(ctypes.Structure):
     _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def install_seccomp(program: bytes) -> None:
-    """Puts this process under the filter `program`, an array of struct sock_filter."""
-    fprog = _SockFprog(len=len(program) // 8, filter=program)
-    result = _libc.prctl(
-        ctypes.c_ulong(_PR_SET_SECCOMP),
-        ctypes.c_ulong(_SECCOMP_MODE_FILTER),
-        ctypes.byref(fprog),
-        ctypes.c_ulong(0),
-        ctypes.c_ulong(0),
-    )
-    _check(result, "prctl(PR_SET_SECCOMP)")
+class SeccompFilter:
+    """A filter in the form that the kernel takes, made once for many processes."""
+
+    def __init__(self, program: bytes) -> None:
+        """program: an array of struct sock_filter, 8 bytes each."""
+        self._fprog = _SockFprog(len=len(program) // 8, filter=program)
+        self.arguments = (
+            ctypes.c_ulong(_PR_SET_SECCOMP),
+            ctypes.c_ulong(_SECCOMP_MODE_FILTER),
+            ctypes.byref(self._fprog),
+            ctypes.c_ulong(0),
+            ctypes.c_ulong(0),
+        )
+
+
+def install_seccomp(program: SeccompFilter) -> None:
+    """Puts this process under the filter, for good."""
+    _check(_libc.prctl(*program.arguments), "prctl(PR_SET_SECCOMP)")
 
 
 class _RulesetAttr(ctypes.Structure):

@@ -2,20 +2,29 @@
 
 Built with detached mounts (open_tree, move_mount), so that it does not matter
 where the toolchain lives, be it below the folder that the new root is mounted on.
+
+Where nobody may mount (gVisor of 2022), a container's read-only image can hold a
+folder that serves as a root as it is; see `is_prepared`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from sandbox_server.worker import linux
 
 SCRATCH = "/tmp"
 SHARED_MEMORY = "/dev/shm"
+#: Of an image: a folder that links to itself by its own name, so that the toolchain is found by
+#: the same paths when it is the root.
+PREPARED = "/usr"
 
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _SYSTEM_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
@@ -31,9 +40,9 @@ _KEPT = "/.toolchain"
 _STAGING = ("/tmp", "/mnt", "/run")
 
 
-def toolchain_folders() -> list[str]:
-    """The folders that a Python of this installation needs, without double entries."""
-    wanted = [*_SYSTEM_FOLDERS, "/lib", "/lib64"]
+def toolchain_folders(others: Sequence[str] = ()) -> list[str]:
+    """What a Python of this installation needs, and `others`, without double entries."""
+    wanted = [*_SYSTEM_FOLDERS, "/lib", "/lib64", *others]
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         # Below /usr only the libraries are needed; any other prefix is the interpreter's own.
         if prefix != "/usr":
@@ -46,17 +55,38 @@ def toolchain_folders() -> list[str]:
     return folders
 
 
-def build(folders: Sequence[str]) -> PrivateFolders:
+class WritableFolders(Protocol):
+    """The two folders that a candidate can write to, replaced between executions."""
+
+    def mount(self, file_bytes: int) -> None:
+        """Makes both ready, empty, with room for `file_bytes` each."""
+
+    def unmount(self) -> None:
+        """Takes away all that is in them."""
+
+    def used_bytes(self) -> int:
+        """Bytes in both."""
+
+
+def detach_mounts() -> None:
+    """Cuts the ties between this process's mount namespace and the one it was made from.
+
+    Raises:
+        OSError: the kernel lets this process mount nothing.
+    """
+    linux.mount("none", "/", "none", linux.MS_REC | linux.MS_PRIVATE)
+
+
+def build(folders: Sequence[str]) -> WritableFolders:
     """Makes a new root of `folders` and changes this process's mount namespace to it.
 
-    The process must be alone in its mount namespace and may mount there.
+    The process must be alone in its mount namespace, with its mounts detached.
 
     Returns: the private folders, which are still to be mounted.
 
     Raises:
         OSError: the kernel refused; names the call.
     """
-    linux.mount("none", "/", "none", linux.MS_REC | linux.MS_PRIVATE)
     links = {f: os.readlink(f) for f in folders if os.path.islink(f)}
     trees = {f: linux.open_tree(f) for f in folders if f not in links}
     files = {f: linux.open_tree(f) for f in _SYSTEM_FILES if os.path.exists(f)}
@@ -102,16 +132,39 @@ def _enter(root: str) -> None:
     linux.make_mount_read_only("/")
 
 
+def is_prepared() -> bool:
+    """Whether PREPARED can serve as a jail's root: read-only, a root in itself, with folders to
+    write to that the container's runtime has mounted there."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text("utf-8").splitlines()]
+    options = {mountpoint: options.split(",") for _, mountpoint, _, options, *_ in mounts}
+    return (
+        os.path.realpath(PREPARED + PREPARED) == PREPARED
+        and "ro" in options.get(PREPARED, options["/"])
+        and all(PREPARED + folder in options for folder in (SCRATCH, SHARED_MEMORY))
+    )
+
+
+def enter_prepared() -> WritableFolders:
+    """Makes PREPARED this process's root. There is no way back without a capability.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    os.chroot(PREPARED)
+    os.chdir("/")
+    return PreparedFolders()
+
+
 @dataclass(frozen=True)
 class PrivateFolders:
-    """The two folders that a candidate can write to, replaced between executions."""
+    """Two tmpfs of the jail's own."""
 
     #: Toolchain folders that lie within them (a virtual environment below /tmp), by where the
     #: same folder is kept meanwhile.
     kept: dict[str, str]
 
     def mount(self, file_bytes: int) -> None:
-        """Puts fresh tmpfs of `file_bytes` each on the scratch folder and on /dev/shm."""
+        """See `WritableFolders`."""
         flags = linux.MS_NOSUID | linux.MS_NODEV
         options = f"size={file_bytes},nr_inodes=16k,mode=1777"
         linux.mount("scratch", SCRATCH, "tmpfs", flags, options)
@@ -121,11 +174,51 @@ class PrivateFolders:
             linux.mount(place, path, "none", linux.MS_BIND | linux.MS_REC)
 
     def unmount(self) -> None:
-        """Takes both away, with all that is in them."""
+        """See `WritableFolders`."""
         linux.umount(SCRATCH, linux.MNT_DETACH)
         linux.umount(SHARED_MEMORY, linux.MNT_DETACH)
 
     def used_bytes(self) -> int:
-        """Bytes in both."""
-        usage = [os.statvfs(folder) for folder in (SCRATCH, SHARED_MEMORY)]
-        return sum((u.f_blocks - u.f_bfree) * u.f_frsize for u in usage)
+        """See `WritableFolders`."""
+        return _used_bytes()
+
+
+class PreparedFolders:
+    """Two tmpfs of the container's, of the size that its launcher chose."""
+
+    def mount(self, file_bytes: int) -> None:
+        """See `WritableFolders`. Files are bounded one by one only, by an rlimit.
+
+        Raises:
+            OSError: something is left in them.
+        """
+        for folder in (SCRATCH, SHARED_MEMORY):
+            if os.listdir(folder):
+                raise OSError(errno.ENOTEMPTY, f"{folder} is not empty")
+
+    def unmount(self) -> None:
+        """See `WritableFolders`."""
+        for folder in (SCRATCH, SHARED_MEMORY):
+            _empty(folder)
+
+    def used_bytes(self) -> int:
+        """See `WritableFolders`."""
+        return _used_bytes()
+
+
+def _empty(folder: str) -> None:
+    """Removes all that is in `folder`, which may be deeper than any path may be long."""
+    while names := os.listdir(folder):
+        for name in names:
+            path = os.path.join(folder, name)
+            if not os.path.isdir(path) or os.path.islink(path):
+                os.unlink(path)
+                continue
+            for inner in os.listdir(path):
+                os.rename(os.path.join(path, inner), os.path.join(folder, secrets.token_hex(16)))
+            os.rmdir(path)
+
+
+def _used_bytes() -> int:
+    usage = [os.statvfs(folder) for folder in (SCRATCH, SHARED_MEMORY)]
+    return sum((u.f_blocks - u.f_bfree) * u.f_frsize for u in usage)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import json
-import tempfile
+import os
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
@@ -52,7 +52,7 @@ def compile_filter(groups: Collection[str] = ()) -> bytes:
         for rule in data["rules"]:
             if rule.get("group", None) in (None, *groups):
                 _add(binding, rules, rule)
-        with tempfile.TemporaryFile() as file:
+        with open(os.memfd_create("filter"), "w+b") as file:
             rules.export_bpf(file)
             file.seek(0)
             return file.read()

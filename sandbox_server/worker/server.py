@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 import sys
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,6 +45,7 @@ class Server:
         self._busy: dict[int, _Slot] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: list[asyncio.StreamWriter] = []
+        self._zygote_ended = asyncio.Event()
 
     async def run(self, require_isolation: str) -> None:
         """Brings the slots up, says ready or refused, and serves.
@@ -53,9 +55,14 @@ class Server:
             ProtocolError: the gateway sent what is not a frame.
         """
         reader, self._writer = await asyncio.open_connection(sock=self._gateway)
+        # It never speaks; what can be read there is its end.
+        asyncio.get_running_loop().add_reader(self._zygote, self._on_zygote_end)
         try:
-            slots = [await self._start_slot(number) for number in range(self._count)]
+            slots = [await self._start_slot(0)]
             isolation.require(require_isolation, slots[0].layers)
+            if not isolation.in_force("mount_namespace", slots[0].layers):
+                self._count = 1  # more would share their scratch folders
+            slots += [await self._start_slot(number) for number in range(1, self._count)]
             for slot in slots:
                 await self._self_check(slot)
                 self._idle.put_nowait(slot)
@@ -67,7 +74,7 @@ class Server:
             {
                 "op": "ready",
                 "language": self._language.name,
-                "version": sys.version.split()[0],
+                "version": self._language.version,
                 "slots": self._count,
                 "default_limits": asdict(self._language.default_limits),
                 "isolation": [layer.to_message() for layer in slots[0].layers],
@@ -140,12 +147,31 @@ class Server:
             messages.send(self._zygote, {"slot": number}, [theirs.fileno()])
         reader, writer = await asyncio.open_connection(sock=ours)
         self._lines.append(writer)
-        hello = await _read(reader)
+        hello = await self._unless_zygote_ends(_read(reader))
         if hello is None:
             raise RefusedError(f"slot {number} died while it was built")
         if hello["error"] is not None:
             raise RefusedError(hello["error"])
         return _Slot(number, reader, writer, [Layer(**layer) for layer in hello["layers"]])
+
+    def _on_zygote_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._zygote)
+        self._zygote_ended.set()
+
+    async def _unless_zygote_ends(
+        self, reading: Coroutine[Any, Any, dict[str, Any] | None]
+    ) -> dict[str, Any] | None:
+        """What `reading` gives; None where the zygote ends first.
+
+        It may have ended with the slot's socket on its way to it, which not every kernel closes then.
+        """
+        asked = asyncio.create_task(reading)
+        ended = asyncio.create_task(self._zygote_ended.wait())
+        await asyncio.wait([asked, ended], return_when=asyncio.FIRST_COMPLETED)
+        for task in (asked, ended):
+            if not task.done():
+                task.cancel()
+        return asked.result() if asked.done() and not asked.cancelled() else None
 
     async def _self_check(self, slot: _Slot) -> None:
         limits = asdict(self._language.default_limits)

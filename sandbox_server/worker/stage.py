@@ -12,11 +12,12 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox_server.worker import accounting
 from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.errors import JailError
+from sandbox_server.worker.jail_contract import Attendant
+from sandbox_server.worker.orders import Ended
 from sandbox_server.worker.protocol import Limits
 
 KEPT_OUTPUT_BYTES = 64 << 10
@@ -75,12 +76,11 @@ class Meter:
         """Time that the jail was ready to run while others had the processors."""
         return self._look().run_delay_s
 
-    def peak_bytes(self, ended: dict[str, Any]) -> int:
+    def peak_bytes(self, ended: Ended) -> int:
         """Most memory at one time; `ended` is what the first process said at the end."""
         if self._cgroup is not None:
             return self._cgroup.peak_memory_bytes()
-        peak: int = max(self._peak_bytes, ended["peak_process_bytes"])
-        return peak + int(ended["file_bytes"])
+        return max(self._peak_bytes, ended.peak_process_bytes) + ended.file_bytes
 
     def _look(self) -> accounting.Sample:
         now = accounting.sample(self._init_pid)
@@ -99,11 +99,14 @@ class Watch:
         meter: Meter,
         streams: dict[int, Captured],
         report_fd: int | None,
+        attend: Attendant | None = None,
     ) -> None:
         self._limits = limits
         self._meter = meter
         self._streams = streams
         self._report_fd = report_fd
+        self._attend = attend
+        self._stop_at: float | None = None
         self._started = time.monotonic()
         self._next_look = self._started + _SAMPLE_EVERY_S
         self.report: bytearray = bytearray()
@@ -113,11 +116,11 @@ class Watch:
     def run(
         self,
         control_fd: int,
-        read_control: Callable[[], dict[str, Any] | None],
+        read_control: Callable[[], Ended],
         stop: Callable[[], None],
         interrupt_fd: int,
         interrupted: Callable[[], bool],
-    ) -> dict[str, Any]:
+    ) -> Ended:
         """Until the jail's first process says how the stage ended.
 
         control_fd, read_control: where it says so.
@@ -132,11 +135,13 @@ class Watch:
         if self._report_fd is not None:
             open_fds.add(self._report_fd)
         poll = select.poll()
-        for fd in (*open_fds, control_fd, interrupt_fd):
+        attended = () if self._attend is None else (self._attend.fileno(),)
+        for fd in (*open_fds, *attended, control_fd, interrupt_fd):
             poll.register(fd, select.POLLIN)
         stopped_at: float | None = None
         while True:
             events = {fd for fd, _ in poll.poll(_SAMPLE_EVERY_S * 1000)}
+            self._listen(events, poll)
             for fd in events & open_fds:
                 if not self._drain(fd):
                     poll.unregister(fd)
@@ -146,16 +151,29 @@ class Watch:
             if stopped_at is not None:
                 if time.monotonic() - stopped_at > _STOP_GRACE_S:
                     raise JailError(f"the jail did not end within {_STOP_GRACE_S} s")
-            elif (interrupt_fd in events and interrupted()) or self._over_a_limit():
+            elif (interrupt_fd in events and interrupted()) or self._is_over():
                 stopped_at = time.monotonic()
                 poll.unregister(interrupt_fd)
                 stop()
 
-    def _end(self, ended: dict[str, Any] | None, open_fds: set[int]) -> dict[str, Any]:
-        if ended is None:
-            raise JailError("the jail's first process is gone")
+    def _listen(self, events: set[int], poll: select.poll) -> None:
+        """Lets the attendant take what has come."""
+        attend = self._attend
+        if attend is not None and attend.fileno() in events and not attend.readable():
+            poll.unregister(attend.fileno())
+            self._attend = None
+            self._stop_at = time.monotonic() + attend.grace_s
+
+    def _is_over(self) -> bool:
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            return True
+        return self._over_a_limit()
+
+    def _end(self, ended: Ended, open_fds: set[int]) -> Ended:
         self.wall_time_s = time.monotonic() - self._started
         self._drain_rest(open_fds)
+        while self._attend is not None and self._attend.readable():
+            pass  # nobody is left to write: it comes to an end
         if self.limit is None and self._meter.over_memory(self._limits.memory_bytes):
             self.limit = "memory"
         return ended

@@ -11,19 +11,70 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict
-from types import ModuleType
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sandbox_server.worker import accounting, messages, protocol
 from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.confine import OWN_PROCESSES
 from sandbox_server.worker.errors import Cancelled, JailError
-from sandbox_server.worker.jail_contract import Exit, Role, StageFacts, Task
+from sandbox_server.worker.jail_contract import (
+    Attendant,
+    Exit,
+    Harness,
+    Program,
+    Role,
+    StageFacts,
+    Task,
+)
 from sandbox_server.worker.language import Language
+from sandbox_server.worker.orders import (
+    CLEAN,
+    FIRST_FD_OF_A_ROLE,
+    STOP,
+    Ended,
+    RoleOrder,
+    Stage,
+)
 from sandbox_server.worker.protocol import Limits, Usage
 from sandbox_server.worker.rootfs import SCRATCH
 from sandbox_server.worker.stage import Captured, Meter, Watch
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Roles as the jail's first process is told of them, and the descriptors that they get."""
+
+    roles: list[RoleOrder]
+    #: In the order in which the roles have them.
+    fds: list[int]
+    #: Whether the roles share memory with the process that they are forked from.
+    forked: bool
+
+
+def _described(roles: Sequence[Role]) -> _Stage:
+    fds: list[int] = []
+    ordered: list[RoleOrder] = []
+    for role in roles:
+        first = FIRST_FD_OF_A_ROLE + len(fds)
+        wanted = list(range(first, first + len(role.fds)))
+        ordered.append((role.name, role.entry, role.untrusted, wanted, None))
+        fds.extend(role.fds)
+    return _Stage(ordered, fds, forked=True)
+
+
+def _described_program(program: Program, collected: int, limits: Limits) -> _Stage:
+    fds = [*program.fds, *program.archives, collected]
+    wanted = list(range(FIRST_FD_OF_A_ROLE, FIRST_FD_OF_A_ROLE + len(fds)))
+    order = {
+        "argv": list(program.argv),
+        "environment": dict(program.environment),
+        "fds": len(program.fds),
+        "archives": len(program.archives),
+        "collect": list(program.collect),
+        "collect_bytes": limits.file_bytes,
+    }
+    return _Stage([("program", "", True, wanted, order)], fds, forked=False)
 
 
 class SlotJail:
@@ -63,27 +114,50 @@ class SlotJail:
         roles: Sequence[Role],
         report_fd: int | None = None,
         close_after_fork: Sequence[int] = (),
+        attend: Attendant | None = None,
     ) -> StageFacts:
         """See `jail_contract.Jail`."""
+        return self._run(_described(roles), self._limits, report_fd, close_after_fork, attend)
+
+    def run_program(
+        self, program: Program, limits: Limits, report_fd: int | None = None
+    ) -> tuple[StageFacts, int]:
+        """See `jail_contract.Jail`."""
+        collected = self.hand_over(b"")
+        stage = _described_program(program, collected, limits)
+        return self._run(stage, limits, report_fd, program.fds), collected
+
+    def output(self) -> tuple[bytes, bytes]:
+        """See `jail_contract.Jail`."""
+        return bytes(self.stdout.kept), bytes(self.stderr.kept)
+
+    def _run(
+        self,
+        stage: _Stage,
+        limits: Limits,
+        report_fd: int | None,
+        close_after_fork: Sequence[int],
+        attend: Attendant | None = None,
+    ) -> StageFacts:
         self.stdout, self.stderr = Captured(), Captured()
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         try:
-            meter = self._slot.ready(self._limits)
+            meter = self._slot.ready(limits, stage.forked)
             try:
-                self._slot.begin(roles, (out_write, err_write), self._limits)
+                self._slot.begin(stage, (out_write, err_write), limits)
             finally:
                 for fd in (out_write, err_write, *close_after_fork):
                     os.close(fd)
             streams = {out_read: self.stdout, err_read: self.stderr}
-            watch = Watch(self._limits, meter, streams, report_fd)
+            watch = Watch(limits, meter, streams, report_fd, attend)
             ended = self._slot.watch(watch)
         finally:
             os.close(out_read)
             os.close(err_read)
-        cpu_time_s = max(meter.cpu_time_s(), ended["cpu_time_s"])
+        cpu_time_s = max(meter.cpu_time_s(), ended.cpu_time_s)
         self._usage = Usage(cpu_time_s, watch.wall_time_s, meter.peak_bytes(ended))
-        exits = {name: Exit(**exit_) for name, exit_ in ended["exits"].items()}
+        exits = {order[0]: Exit(*end) for order, end in zip(stage.roles, ended.exits, strict=True)}
         limit = watch.limit
         if limit is None and any(e.signal == signal.SIGXCPU for e in exits.values()):
             limit = "cpu"
@@ -119,7 +193,7 @@ class Supervisor:
         *,
         cgroup: SlotCgroup | None,
         language: Language,
-        harness: ModuleType,
+        harness: Harness,
     ) -> None:
         self._worker = worker
         self._requests = _Unbuffered(worker)
@@ -176,49 +250,40 @@ class Supervisor:
         }
         return {"op": "result", "result": result}
 
-    def ready(self, limits: Limits) -> Meter:
+    def ready(self, limits: Limits, forked: bool) -> Meter:
         """Waits until the jail is wiped, sets the limits of the next stage and starts its meter.
+
+        forked: whether its processes share memory with the one that they are forked from.
 
         Raises:
             JailError: the jail is gone.
         """
         while not self._clean:
-            self._read_init(expect="clean")
+            self._read_clean()
         if self._cgroup is not None:
             self._cgroup.set_limits(limits.memory_bytes, limits.processes + OWN_PROCESSES)
-        return Meter(self._init_pid, self._cgroup, self._shared_bytes)
+        return Meter(self._init_pid, self._cgroup, self._shared_bytes if forked else 0)
 
-    def begin(self, roles: Sequence[Role], output: tuple[int, int], limits: Limits) -> None:
-        """Tells the jail's first process to fork `roles`."""
-        fds = list(output)
-        described = []
-        for role in roles:
-            described.append(
-                {
-                    "name": role.name,
-                    "entry": role.entry,
-                    "untrusted": role.untrusted,
-                    "fds": list(range(len(fds), len(fds) + len(role.fds))),
-                }
-            )
-            fds.extend(role.fds)
-        kernel_limits = {
-            "cpu_time_s": limits.cpu_time_s,
-            "memory_bytes": limits.memory_bytes,
-            "processes": limits.processes,
+    def begin(self, stage: _Stage, output: tuple[int, int], limits: Limits) -> None:
+        """Tells the jail's first process to fork the roles of `stage`."""
+        programs = self._language.programs
+        kernel_limits = (
+            limits.cpu_time_s,
+            limits.memory_bytes,
+            limits.processes,
             # Full temporary folders must leave room for the processes in the same memory.
-            "file_bytes": min(limits.file_bytes, limits.memory_bytes // 4),
-            "open_files": limits.open_files,
-        }
+            min(limits.file_bytes, limits.memory_bytes // 4),
+            limits.open_files,
+            None if programs is None else programs.address_space_bytes,
+        )
+        order = Stage(stage.roles, kernel_limits, count_files=self._cgroup is None)
         self._clean = False
         try:
-            messages.send(
-                self._init, {"op": "stage", "roles": described, "limits": kernel_limits}, fds
-            )
+            messages.send_bytes(self._init, order.to_bytes(), [*output, *stage.fds])
         except OSError as e:
             raise JailError(f"the jail's first process is gone: {e}") from e
 
-    def watch(self, watch: Watch) -> dict[str, Any]:
+    def watch(self, watch: Watch) -> Ended:
         """Waits for the end of the stage and says how it ended.
 
         Raises:
@@ -228,8 +293,8 @@ class Supervisor:
         try:
             ended = watch.run(
                 self._init.fileno(),
-                lambda: self._read_init(expect="ended"),
-                lambda: messages.send(self._init, {"op": "stop"}),
+                self._read_end,
+                lambda: messages.send_bytes(self._init, STOP, ()),
                 self._worker.fileno(),
                 self._gateway_cancels,
             )
@@ -241,16 +306,24 @@ class Supervisor:
             raise Cancelled("cancelled")
         return ended
 
-    def _read_init(self, expect: str) -> dict[str, Any]:
-        received = messages.receive(self._init)
-        if received is None:
+    def _read_init(self) -> bytes:
+        data, _ = messages.receive_bytes(self._init)
+        if not data:
             raise JailError("the jail's first process is gone")
-        message, _ = received
-        if message["op"] != expect:
-            raise JailError(f"the jail's first process said {message!r:.200}, not {expect!r}")
-        if expect == "clean":
-            self._clean = True
-        return message
+        return data
+
+    def _read_clean(self) -> None:
+        data = self._read_init()
+        if data != CLEAN:
+            raise JailError(f"the jail's first process said {data!r:.200}, not {CLEAN!r}")
+        self._clean = True
+
+    def _read_end(self) -> Ended:
+        data = self._read_init()
+        try:
+            return Ended.from_bytes(data)
+        except ValueError as e:
+            raise JailError(f"the jail's first process said {data!r:.200}: {e}") from None
 
     def _gateway_cancels(self) -> bool:
         request = protocol.read(self._requests)

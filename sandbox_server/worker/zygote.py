@@ -14,19 +14,20 @@ neighbours, and they end too:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import NoReturn
 
 from sandbox_server.worker import cgroups, linux, messages, protocol
 from sandbox_server.worker.build import JailSettings, build_jail, jail_came_up
 from sandbox_server.worker.errors import JailError
 from sandbox_server.worker.isolation import Layer
+from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language
 from sandbox_server.worker.supervisor import Supervisor
 
@@ -36,7 +37,7 @@ class Settings:
     """What every slot of this worker has in common."""
 
     language: Language
-    harness: ModuleType
+    harness: Harness
     jail: JailSettings
     hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable
     worker_pid: int
@@ -46,7 +47,8 @@ def serve(requests: socket.socket, settings: Settings) -> None:
     """Forks slots until the worker is gone."""
     # The dead are reaped by the kernel; who cares for a slot notices by its socket.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    linux.set_child_subreaper()
+    with contextlib.suppress(OSError):  # gVisor has none; a slot's end leaves a zombie there
+        linux.set_child_subreaper()
     while (received := messages.receive(requests)) is not None:
         message, (worker_fd,) = received
         with socket.socket(fileno=worker_fd) as worker:

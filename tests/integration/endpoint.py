@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-#: status, body, headers; None in place of the body closes the connection without an answer.
-Reply = tuple[int, str | None, dict[str, str]]
+from tests.integration.http_server import QuietHandler, Reply, serve
+
 #: Gets the number of the request (from 0) and its body; None lets it be answered as usual.
 Fault = Callable[[int, dict[str, Any]], Reply | None]
 
@@ -39,11 +38,9 @@ def serve_endpoint(fault: Fault | None = None) -> Iterator[Endpoint]:
     """Serves on a free port of this machine until the block ends."""
     endpoint = Endpoint(fault=fault)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.loads(self.body())
             with endpoint.lock:
                 number = endpoint.requests
                 endpoint.requests += 1
@@ -53,43 +50,11 @@ def serve_endpoint(fault: Fault | None = None) -> Iterator[Endpoint]:
                 if body["model"] == "teacher":
                     with endpoint.lock:
                         endpoint.answered[self.headers["Idempotency-Key"]] += 1
-            self._send(*reply)
+            self.reply(reply)
 
-        def _send(self, status: int, text: str | None, headers: dict[str, str]) -> None:
-            if text is None:
-                self.close_connection = True
-                return
-            data = text.encode()
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            try:
-                self.wfile.write(data)
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True  # the client was killed: what some tests do
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """Says nothing: clients are killed on purpose."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    endpoint.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
+    with serve(Handler) as address:
+        endpoint.url = f"{address}/v1"
         yield endpoint
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _complete(body: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def main() -> None:
             lambda: Server(settings, [Language("python", Path("/"))], launcher),
             grace_s=20,
             stop_at_eof=options.stop_at_eof,
-            on_ready=lambda addresses: print("ready", *addresses, flush=True),
+            on_ready=lambda addresses, _: print("ready", *addresses, flush=True),
         )
     )
 

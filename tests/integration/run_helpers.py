@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from orchestrator.recipe import GenerationSection
 from orchestrator.store.database import Database, open_reader
 
 
@@ -53,6 +54,30 @@ formats = ["kto", "dpo", "sft"]
 """
     )
     return path
+
+
+def generation_settings(url: str, **changes: Any) -> GenerationSection:
+    """Settings of a generator, as a recipe would give them."""
+    values: dict[str, Any] = {
+        "provider": "openai",
+        "answers_per_problem": 1,
+        "temperature": 0.7,
+        "max_tokens": 100,
+        "concurrency": 3,
+        "max_retries": 3,
+        "timeout_s": 5.0,
+        "base_url": url,
+        "model": "teacher",
+        "api_key_env": "PLUM_TEST_NO_SUCH_KEY",
+        "path": None,
+        "cache": None,
+        "usd_per_million_prompt_tokens": 0.0,
+        "usd_per_million_completion_tokens": 0.0,
+        "max_cost_usd": None,
+        "batch_size": 100,
+        "poll_s": 0.01,
+    }
+    return GenerationSection(**{**values, **changes})
 
 
 def plum(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

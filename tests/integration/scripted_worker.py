@@ -134,12 +134,21 @@ class Worker:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--socket-fd", type=int, required=True)
-    parser.add_argument("--language-dir", required=True)
+    parser.add_argument("--socket-fd", type=int)
+    parser.add_argument("--socket", type=Path, help="listen here, for one gateway")
+    parser.add_argument("--language-dir")
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--require-isolation")
     options = parser.parse_args()
-    connection = socket.socket(fileno=options.socket_fd)
+    if options.socket is None:
+        connection = socket.socket(fileno=options.socket_fd)
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            options.socket.unlink(missing_ok=True)
+            listener.bind(str(options.socket))
+            listener.listen(1)
+            connection, _ = listener.accept()
+            options.socket.unlink()
     if options.require_isolation == "impossible":
         reason = "no pid namespace: this worker has none"
         connection.sendall(protocol.encode({"op": "refused", "reason": reason}))

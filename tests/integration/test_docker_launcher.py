@@ -27,17 +27,24 @@ def _docker(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def docker_or_skip(*arguments: str) -> str:
+    """What `docker` prints; skips the test where it fails or is absent."""
+    try:
+        found = _docker(*arguments)
+    except FileNotFoundError:
+        pytest.skip("docker is not installed")
+    if not found:
+        pytest.skip(f"docker {' '.join(arguments)} fails: no engine, or scripts/build-images")
+    return found
+
+
 def _containers() -> list[str]:
     return _docker("ps", "--quiet", "--filter", "label=plum.sandbox.language").split()
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[SandboxClient]:
-    try:
-        if not _docker("image", "inspect", "plum-sandbox-python"):
-            pytest.skip("no Docker engine with the image: scripts/build-images")
-    except FileNotFoundError:
-        pytest.skip("docker is not installed")
+    docker_or_skip("image", "inspect", "plum-sandbox-python")
     with embedded_sandbox("docker", slots=1) as address, SandboxClient([address]) as client:
         yield client
     assert _containers() == []

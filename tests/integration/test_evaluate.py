@@ -13,7 +13,8 @@ import pytest
 
 from orchestrator.errors import PlumError
 from orchestrator.store.database import open_reader
-from tests.integration.endpoint import Reply, serve_endpoint
+from tests.integration.endpoint import serve_endpoint
+from tests.integration.http_server import Reply
 from tests.integration.run_helpers import plum, plum_command
 
 PROBLEMS = 12
@@ -139,6 +140,7 @@ def stored_samples(journal: Path) -> int:
         (["--model", "m", "--benchmark", "absent"], "absent"),
         (["--model", "m", "--benchmark", "b.jsonl", "--n", "2", "--k", "3"], "[1, --n 2]"),
         (["--model", "m", "--benchmark", "b.jsonl", "--temperature", "-1"], "0<=x<=10"),
+        (["--model", "m", "--benchmark", "b.jsonl", "--engine", "dtype"], "is not NAME=VALUE"),
         (["recipe.toml"], "--run-dir"),
     ],
 )

@@ -119,11 +119,11 @@ def test_rows_that_cannot_be_executed_are_listed_and_tried_again(
         ("{", "not JSON"),
         ("[]", "list, not an object"),
         ("[" * 100_000, "not JSON"),
-        ('{"id": "\xff"}', "field 'language' is missing"),
-        ('{"id": "x", "language": "python", "solution": ""}', "field 'test' is missing"),
-        (json.dumps(row("x") | {"solution": 7}), "solution=7 is not a string"),
+        ('{"id": "\xff"}', "language is missing"),
+        ('{"id": "x", "language": "python", "solution": ""}', "test is missing"),
+        (json.dumps(row("x") | {"solution": 7}), "solution = 7 is not text"),
         (json.dumps(row("x" * 300)), "has 300 bytes, outside [1, 256]"),
-        (json.dumps(row("ok")), "id='ok' is on line 1 already"),
+        (json.dumps(row("ok")), "id 'ok' is that of"),
         (json.dumps(row("x", "\ud800")), "solution holds '\\ud800' at character 0"),
         (json.dumps(row("x", limits={"cpu_time": 1})), "limits.cpu_time is unknown; known: cpu"),
         (json.dumps(row("x", limits=[1])), "limits=[1] is not an object"),
@@ -151,7 +151,7 @@ def test_bad_input_names_file_line_value_and_bound_before_anything_is_done(
 def test_bytes_that_are_no_text_are_bad_input(execute: Command) -> None:
     execute.source.write_bytes(b'{"id": "\xff\xfe"}\n')
     code, _, err = execute()
-    assert (code, "in.jsonl:1: not JSON" in err) == (2, True)
+    assert (code, "in.jsonl:1: is not UTF-8" in err) == (2, True)
 
 
 def test_files_that_are_not_ours_are_not_touched(execute: Command) -> None:

@@ -191,6 +191,7 @@ def test_ready_line_is_json_where_asked_for(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "sandbox_server.cli", "serve", "--json", "--slots", "1"),
             *("--listen", f"unix:{tmp_path}/s.sock", "--listen", "127.0.0.1:0"),
+            *("--languages", "python,cobol", "--may-lack"),
         ],
         stdout=subprocess.PIPE,
         text=True,

@@ -10,37 +10,21 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import InputError
-from orchestrator.generation import openai_provider
+from orchestrator.generation import retry
 from orchestrator.generation.openai_provider import OpenAIProvider
 from orchestrator.generation.provider import ProviderError, Request, answer_all
 from orchestrator.generation.recorded import RecordedProvider
 from orchestrator.problem import Problem
-from orchestrator.recipe import GenerationSection
 from orchestrator.store.answers import Answer
-from tests.integration.endpoint import Fault, Reply, serve_endpoint, teacher_answer
+from tests.integration.endpoint import Fault, serve_endpoint, teacher_answer
+from tests.integration.http_server import Reply
+from tests.integration.run_helpers import generation_settings as settings
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_provider, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(openai_provider, "_LONGEST_WAIT_S", 0.05)
-
-
-def settings(url: str, **changes: Any) -> GenerationSection:
-    values: dict[str, Any] = {
-        "provider": "openai",
-        "answers_per_problem": 1,
-        "temperature": 0.7,
-        "max_tokens": 100,
-        "concurrency": 3,
-        "max_retries": 3,
-        "timeout_s": 5.0,
-        "base_url": url,
-        "model": "teacher",
-        "api_key_env": "PLUM_TEST_NO_SUCH_KEY",
-        "path": None,
-    }
-    return GenerationSection(**{**values, **changes})
+    monkeypatch.setattr(retry, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(retry, "_LONGEST_WAIT_S", 0.05)
 
 
 def problem(number: int) -> Problem:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.store.database import open_reader
 from tests.integration.endpoint import serve_endpoint
+from tests.integration.http_server import Reply
 from tests.integration.run_helpers import (
     count,
+    dataset,
     labels,
     plum,
     plum_command,
@@ -112,6 +115,69 @@ def test_answers_until_a_failure_are_kept_and_never_asked_again(
         assert done.returncode == 0, done.stderr
         assert sorted(endpoint.answered.values()) == [1] * 16
     assert stages_of(done)["generate"]["counts"]["answers"] == 16
+
+
+def test_the_bound_on_the_cost_gives_4_and_a_raised_one_goes_on(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 4)
+    with serve_endpoint() as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        # An answer costs 20 USD and may cost 25.
+        bound = (
+            "[generation]\nmax_tokens = 25\nusd_per_million_prompt_tokens = 0\n"
+            "usd_per_million_completion_tokens = 1e6\nmax_cost_usd = 70\n"
+        )
+        recipe.write_text(recipe.read_text().replace("[generation]\n", bound))
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+        assert done.returncode == 4
+        assert "max_cost_usd = 70" in done.stderr.splitlines()[-1]
+        assert endpoint.answered.total() == 3
+        recipe.write_text(recipe.read_text().replace("= 70", "= 700"))
+        assert plum("generate", recipe, "--run-dir", tmp_path / "run").returncode == 0
+        # The newest bound is remembered.
+        done = plum("run", "--run-dir", tmp_path / "run", "--json")
+        assert done.returncode == 0, done.stderr
+        assert sorted(endpoint.answered.values()) == [1] * 8
+    assert stages_of(done)["generate"]["notes"] == ["cost: 160.000000 USD of at most 700 USD"]
+
+
+def misbehave(number: int, body: dict[str, Any]) -> Reply | None:
+    """Two of three requests to the generator go wrong, each in another way than the one before."""
+    if body["model"] != "teacher" or number % 3 == 2:
+        return None
+    faults: list[Reply] = [
+        (429, "slow down", {"Retry-After": "0"}),
+        (500, "oops", {}),
+        (200, None, {}),
+        (200, "<html>proxy</html>", {"Content-Type": "text/html"}),
+        (200, '{"choices": [', {"Content-Type": "application/json"}),
+        (504, "too late", {}),
+    ]
+    fault = faults[number // 2 % len(faults)]
+    if fault[0] == 504:
+        time.sleep(1)
+    return fault
+
+
+def test_a_generator_that_misbehaves_changes_nothing_and_is_paid_once(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    files = []
+    for name, fault in (("calm", None), ("rough", misbehave)):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_instructions(folder, 6)
+        with serve_endpoint(fault) as endpoint:
+            recipe = write_recipe(folder, endpoint.url, sandbox_address)
+            text = recipe.read_text().replace("max_retries = 2", "max_retries = 20")
+            recipe.write_text(text.replace("[generation]\n", "[generation]\ntimeout_s = 0.5\n"))
+            done = plum("run", recipe, "--run-dir", folder / "run")
+            assert done.returncode == 0, done.stderr
+            assert sorted(endpoint.answered.values()) == [1] * 12
+            assert (endpoint.requests > 40) == (fault is not None)
+        files.append({**dataset(folder / "run"), "README.md": b""})
+    assert files[0] == files[1]
 
 
 def test_a_changed_recipe_is_refused_with_the_keys_that_differ(

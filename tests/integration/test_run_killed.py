@@ -12,7 +12,8 @@ import pytest
 
 from orchestrator.errors import InputError
 from orchestrator.store.database import open_reader
-from tests.integration.endpoint import Endpoint, Reply, serve_endpoint
+from tests.integration.endpoint import Endpoint, serve_endpoint
+from tests.integration.http_server import Reply
 from tests.integration.run_helpers import (
     count,
     dataset,

@@ -46,11 +46,37 @@ EXPECTED = ParsedAnswer("Adds one.", SOLUTION, START, TESTS)
         "{}:",
         "> [{}]",
         "[ {} ]",
+        "## 3. {}",
+        "**3) {}**",
+        "### {} (Python)",
+        "<{}>",
+        "  <{} >",
     ],
 )
 def test_headings_of_many_styles_are_found(heading: str) -> None:
     assert parse_answer(answer(heading)) == EXPECTED
     assert parse_answer(answer(heading).upper().replace("PYTHON", "python")).test_code is not None
+
+
+@pytest.mark.parametrize("style", ["[{}{}]", "<{}{}>"])
+def test_closing_tags_end_their_section(style: str) -> None:
+    parts = [("Solution", SOLUTION), ("Start Code", START), ("Test Code", TESTS)]
+    text = "\n".join(
+        f"{style.format('', name)}\n{code}{style.format('/', name)}\nAnd on.\n"
+        for name, code in parts
+    )
+    assert parse_answer(text) == ParsedAnswer(None, SOLUTION, START, TESTS)
+
+
+def test_a_fence_may_open_behind_its_heading() -> None:
+    text = f"[Solution] {fenced(SOLUTION)}\n## Test Code\n{fenced(TESTS)}"
+    assert parse_answer(text) == ParsedAnswer(None, SOLUTION, None, TESTS)
+
+
+@pytest.mark.parametrize("name", ["Unit Tests", "Test Suite", "tests", "TEST_CASES", "Test-Code"])
+def test_suites_go_by_many_names(name: str) -> None:
+    text = f"[Solution Code]\n{fenced(SOLUTION)}\n[{name}]\n{fenced(TESTS)}"
+    assert parse_answer(text) == ParsedAnswer(None, SOLUTION, None, TESTS)
 
 
 def test_sections_may_come_in_any_order() -> None:

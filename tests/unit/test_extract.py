@@ -132,6 +132,22 @@ def test_no_text_makes_extraction_fail(pieces: list[str]) -> None:
         assert found.source is None or found.source.strip()
 
 
+ANYTHING = st.text(st.characters(exclude_categories=()), max_size=200)
+LANGUAGES = st.sampled_from(
+    ["python", "javascript", "typescript", "cpp", "java", "go", "rust", "cobol", ""]
+)
+
+
+@given(ANYTHING, LANGUAGES, st.none() | ANYTHING)
+def test_any_completion_of_any_problem_is_dealt_with(
+    completion: str, language: str, start_code: str | None
+) -> None:
+    problem = Problem("p", "do it", language, start_code, None, "test")
+    found = extract_solution(problem, completion)
+    assert found.how
+    assert found.source is None or found.source.strip()
+
+
 @pytest.mark.parametrize(
     "text",
     ["(" * 50_000, "x = " + "-" * 50_000 + "1", "def f():\n" + " \n" * 50_000, "```" * 50_000,

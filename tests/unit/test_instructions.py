@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InputError
-from orchestrator.instructions.loaders import load_instructions
 from orchestrator.problem import Problem
 from orchestrator.store.problems import Drop
+from tests.unit.instructions import load, read
 
 OSS_INSTRUCT = {
     "lang": "python",
@@ -38,12 +38,6 @@ SHAREGPT = {
     ],
 }
 PLAIN = {"id": "p1", "instruction": "def f(x):\n", "start_code": "def f(x):\n", "entry_point": "f"}
-
-
-def load(folder: Path, rows: list[Any], row_format: str, **settings: Any) -> list[Any]:
-    path = folder / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return list(load_instructions(path, row_format, "python", **settings))
 
 
 @pytest.mark.parametrize(
@@ -83,6 +77,11 @@ def test_plain_rows_keep_start_code_and_entry_point(tmp_path: Path) -> None:
         ),
         ("sharegpt", {"conversations": [{"from": "gpt", "value": "Hi"}]}, "no human turn"),
         ("sharegpt", {"conversations": []}, "no human turn"),
+        (
+            "sharegpt",
+            {"conversations": [{"from": "human", "value": "What is love?"}]},
+            "does not ask for code",
+        ),
         ("plain", {"instruction": "  \n"}, "empty instruction"),
     ],
 )
@@ -120,6 +119,27 @@ def test_an_id_used_for_two_instructions_is_refused_naming_both(tmp_path: Path) 
         load(tmp_path, [{"id": "a", "instruction": "x"}, {"id": "a", "instruction": "y"}], "plain")
 
 
+def test_a_plain_row_may_call_its_fields_otherwise(tmp_path: Path) -> None:
+    names = {"id": "task", "instruction": "question", "start_code": "stub", "language": "lang"}
+    row = {"task": 7, "question": "Add.", "stub": "def f():\n", "lang": "py", "entry_point": "f"}
+    other = {**row, "task": 8, "lang": "rust", "question": "Subtract."}
+    (_, problem), drop = load(tmp_path, [row, other], "plain", fields=names)
+    assert problem == Problem("7", "Add.", "python", "def f():\n", "f", "plain")
+    assert (drop.reason, drop.detail) == ("another language", "rust")
+
+
+def test_a_field_that_the_recipe_names_has_to_be_there(tmp_path: Path) -> None:
+    rows = [{"instruction": "Add.", "code": "def f():\n"}]
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: field 'cod' is missing \(start_code\)"):
+        load(tmp_path, rows, "plain", fields={"start_code": "cod"})
+
+
+def test_rows_of_other_languages_can_be_kept(tmp_path: Path) -> None:
+    rows = [{**OSS_INSTRUCT, "lang": "rust"}]
+    [(_, problem)] = load(tmp_path, rows, "oss_instruct", filters={"language": False})
+    assert problem.language == "python"
+
+
 def test_the_limit_counts_problems(tmp_path: Path) -> None:
     rows = [{"instruction": " "}, *({"instruction": f"Task {i}"} for i in range(5))]
     assert len(load(tmp_path, rows, "plain", limit=2)) == 3
@@ -128,7 +148,7 @@ def test_the_limit_counts_problems(tmp_path: Path) -> None:
 def test_a_json_array_is_read_like_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_text("\n " + json.dumps([EVOL_INSTRUCT, {"instruction": ""}]))
-    found = list(load_instructions(path, "evol_instruct", "python"))
+    found = read(path, "evol_instruct")
     assert found[0][0] == f"{path}[0]"
     assert found[1].location == f"{path}[1]"
 
@@ -137,7 +157,7 @@ def test_a_json_array_is_read_like_lines(tmp_path: Path) -> None:
     ("line", "words"),
     [
         (b'{"instruction": "x"', "rows.jsonl:2: is not JSON"),
-        (b'"text"', "rows.jsonl:2: holds str, not an object"),
+        (b'"text"', "rows.jsonl:2: is str, not an object"),
         (b'{"text": "x"}', "rows.jsonl:2: field 'instruction' is missing"),
         (b'{"instruction": 5}', "rows.jsonl:2: field 'instruction' = 5 is not a string"),
         (b'{"instruction": "x", "id": [1]}', "rows.jsonl:2: field 'id' = [1] is not"),
@@ -151,7 +171,7 @@ def test_a_broken_row_is_refused_with_file_line_and_field(
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"instruction": "fine"}\n' + line + b"\n")
     with pytest.raises(InputError) as caught:
-        list(load_instructions(path, "plain", "python"))
+        read(path, "plain")
     assert words in str(caught.value)
 
 

@@ -21,7 +21,6 @@ from orchestrator.domain import (
     Verdict,
 )
 from orchestrator.labels import (
-    FATAL_CODES,
     Label,
     LabelPolicy,
     LabelReason,
@@ -30,6 +29,7 @@ from orchestrator.labels import (
 )
 
 POLICY = LabelPolicy()
+FATAL_CODES = sorted(POLICY.fatal_codes)
 
 
 def result(verdict: Verdict, phase: Phase = Phase.TEST) -> ExecutionResult:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import InputError
-from orchestrator.recipe import load_recipe
+from orchestrator.recipe import QualitySection, load_recipe
 
 MINIMAL = """
 [instructions]
@@ -44,7 +44,8 @@ model = "policy"
 k = 4
 
 [check]
-fatal_codes = ["name-defined"]
+[check.codes]
+arg-type = "drop"
 
 [export]
 formats = ["kto", "dpo"]
@@ -85,6 +86,7 @@ def test_a_minimal_recipe_has_defaults_and_leaves_stages_out(tmp_path: Path) -> 
     assert recipe.run.language == "python"
     assert recipe.sandbox.launcher == "process"
     assert recipe.check.enabled
+    assert recipe.quality == QualitySection(1, True, True, 6, 1, True, 0.5)
     assert (recipe.generation, recipe.sampling, recipe.train, recipe.evaluation) == (
         None,
         None,
@@ -120,6 +122,20 @@ def test_a_recipe_names_one_sandbox_or_several_or_none(
     recipe = load_recipe(write(tmp_path, f"{MINIMAL}[sandbox]\n{written}\n"))
     assert recipe.sandbox.addresses == addresses
     assert recipe.label.early_stop
+
+
+def test_engine_arguments_and_stops_are_taken_as_they_stand(tmp_path: Path) -> None:
+    stop = 'stop = ["\\nclass", "\\ndef"]\nbackend = "vllm"'
+    engine = "[sampling.engine]\ntensor_parallel_size = 2\ndtype = 'bfloat16'\n\n[train]"
+    text = FULL.replace('backend = "transformers"', stop).replace("[train]", engine)
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.sampling is not None
+    assert recipe.sampling.stop == ("\nclass", "\ndef")
+    assert recipe.sampling.engine == {"tensor_parallel_size": 2, "dtype": "bfloat16"}
+    assert recipe.flat()["sampling.engine.tensor_parallel_size"] == 2
+    assert "is for the vllm backend" in refusal(tmp_path, text.replace('"vllm"', '"transformers"'))
+    named = text.replace("tensor_parallel_size = 2", "model = 'other'")
+    assert "sampling.engine.model is set by sampling.model" in refusal(tmp_path, named)
 
 
 def test_a_recipe_can_be_read_from_elsewhere_with_its_own_base(tmp_path: Path) -> None:
@@ -178,6 +194,19 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
         ("[export]", "[label]\nearly_stop = 1\n[export]", ["label.early_stop", "true nor false"]),
         ('model = "teacher"', "", ["generation.model", "missing"]),
         ('model = "teacher"', 'modle = "x"', ["generation.model", "missing", "'modle'"]),
+        ('"openai"', '"azure"', ["generation.provider = 'azure'", "openai, batch, recorded"]),
+        (
+            'model = "teacher"',
+            'model = "teacher"\nmax_cost_usd = 5',
+            ["generation.usd_per_million_prompt_tokens is missing", "max_cost_usd"],
+        ),
+        (
+            'model = "teacher"',
+            'model = "teacher"\nmax_cost_usd = -1',
+            ["generation.max_cost_usd = -1 is outside [0.0, 1000000000.0]"],
+        ),
+        ("[sandbox]", "[quality]\nmutant = 3\n[sandbox]", ["quality.mutant", "'mutants'"]),
+        ("[sandbox]", "[quality]\nagreement = 2\n[sandbox]", ["agreement = 2", "[0.0, 1.0]"]),
         ("k = [1, 5]", "k = [1, 6]", ["evaluation[0].k", "6", "samples = 5"]),
         ('formats = ["kto", "dpo"]', 'formats = ["dpo"]', ["export.formats", "'kto'"]),
         ('formats = ["kto", "dpo"]', 'formats = ["ktoo"]', ["export.formats", "'ktoo'"]),

@@ -16,6 +16,7 @@ from orchestrator.report.data import (
     CandidateView,
     Comparison,
     ConsistencyRow,
+    ContaminatedRow,
     ExecutionView,
     FunnelStep,
     LabelCount,
@@ -54,7 +55,9 @@ def page(text: str) -> str:
             created_at=text,
             settings=((text, text),),
             funnel=(FunnelStep(text, 3, text),),
-            consistency=(ConsistencyRow(text, 4, 3, 8, 5),),
+            drops=(NamedCount(text, 1),),
+            contaminated=(ContaminatedRow(text, text),),
+            consistency=(ConsistencyRow(text, 10, 8, 6, 5),),
             suites=(NamedCount(text, 1),),
             costs=((text, "5"),),
             verdicts=(VerdictCount(Verdict.PASSED, Phase.TEST, 4),),
@@ -142,10 +145,10 @@ def test_the_page_stays_bounded_whatever_the_problems_hold() -> None:
 
 
 def test_self_consistency_is_a_rate_for_each_dataset() -> None:
-    rows = (ConsistencyRow("oss", 4, 3, 8, 5), ConsistencyRow("evol", 0, 0, 0, 0))
+    rows = (ConsistencyRow("oss", 10, 8, 6, 5), ConsistencyRow("evol", 0, 0, 0, 0))
     text = render_report(ReportData("t", "now", consistency=rows))
-    assert "62.5 %" in text
     assert "75.0 %" in text
+    assert "62.5 %" in text
 
 
 def test_an_empty_run_has_a_page() -> None:

@@ -36,7 +36,8 @@ from orchestrator.store.answers import (
     answered,
     answers_to_parse,
     decide_suite,
-    references_to_execute,
+    undecided_problems,
+    undecided_suites,
 )
 from orchestrator.store.database import Database, open_reader, open_writer, writer_pid
 from orchestrator.store.executions import (
@@ -402,8 +403,12 @@ def test_references_wait_until_they_are_decided(tmp_path: Path) -> None:
         for page in answers_to_parse(db, 2):
             for answer in page:
                 add_suite(db, answer, reference="r", test="t", start_code=None)
-        waiting = [r.answer_id for page in references_to_execute(db, 2) for r in page]
+        waiting = [suite.answer_id for suite in undecided_suites(db, "p")]
         assert len(waiting) == 3
         decide_suite(db, waiting[1], False, "reference: ASSERTION_FAILED (TEST)")
-        left = [r.answer_id for page in references_to_execute(db, 2) for r in page]
+        left = [suite.answer_id for suite in undecided_suites(db, "p")]
         assert left == [waiting[0], waiting[2]]
+        assert list(undecided_problems(db, 2)) == [["p"]]
+        for answer_id in left:
+            decide_suite(db, answer_id, True, "reference passes")
+        assert list(undecided_problems(db, 2)) == []

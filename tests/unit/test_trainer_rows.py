@@ -53,7 +53,7 @@ def test_rows_are_read_in_order_and_other_keys_are_ignored(tmp_path: Path) -> No
     ("line", "said"),
     [
         ("{", "is not JSON"),
-        ("[]", "is not an object"),
+        ("[]", "is list, not an object"),
         ('{"completion": "c", "label": true}', "prompt is missing"),
         ('{"prompt": "p", "completion": "c", "label": 1}', "label = 1 is not true or false"),
         ('{"prompt": "p", "completion": null, "label": true}', "completion = None is not text"),

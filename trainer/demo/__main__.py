@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.program import run_program
 from orchestrator.errors import PlumError
 from trainer.demo.answers import write_answers, write_benchmark, write_instructions
 from trainer.demo.recipe import ANSWERS_PER_PROBLEM, PROBLEMS, DemoFiles, write_recipe
@@ -155,11 +156,7 @@ def _say(step: int, text: str) -> None:
 
 def main() -> None:
     """Runs the demo; a failure is one line and an exit code."""
-    try:
-        demo(prog_name="scripts/demo")
-    except PlumError as e:
-        print(f"demo: {e}", file=sys.stderr)
-        sys.exit(e.exit_code)
+    run_program(demo, "scripts/demo", "the same command goes on")
 
 
 if __name__ == "__main__":

@@ -12,30 +12,42 @@ import io
 import linecache
 import os
 import random
-import socket
 import sys
 import traceback
 import types
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from . import names
 from .channel import Channel, ChannelClosed
 from .forking import install_handlers
 from .peer import Peer
+from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
-#: First byte of the frames before the conversation.
-COMPILED, NOT_COMPILED, LOADED, NOT_LOADED = b"C", b"E", b"L", b"X"
 #: Bits of a request's context: streams of the judge that the suite has replaced.
 CAPTURE_STDOUT, CAPTURE_STDERR = 1, 2
 
+_CHUNK_BYTES = 1 << 16
 _BUILTIN_NAMES = frozenset(vars(builtins))
 
 
 def main(channel_fd: int, solution_fd: int) -> int:
-    """Entry of the role. Serves until the stage ends."""
+    """Entry of the role where the suite runs in the judge's process."""
+    return serve(channel_fd, solution_fd, _converse)
+
+
+def _converse(channel: Channel, module: types.ModuleType) -> None:
+    peer = CandidatePeer(channel, module)
+    while True:
+        peer.serve_one()
+
+
+def serve(
+    channel_fd: int, solution_fd: int, converse: Callable[[Channel, types.ModuleType], None]
+) -> int:
+    """Loads the solution and hands over to `converse`, until the stage ends."""
     install_handlers()
-    sock = socket.socket(fileno=channel_fd)
-    channel = Channel(sock, pin_sender=False)
+    channel = Channel(channel_fd)
     # A child forked by the candidate has no part in the conversation.
     os.register_at_fork(after_in_child=channel.close)
     sys.stdin, sys.stdout, sys.stderr = standard_streams()
@@ -43,9 +55,7 @@ def main(channel_fd: int, solution_fd: int) -> int:
     try:
         module = load(channel, read_all(solution_fd))
         if module is not None:
-            peer = CandidatePeer(channel, module)
-            while True:
-                peer.serve_one()
+            converse(channel, module)
     except ChannelClosed:
         status = 0
     except BaseException:
@@ -58,8 +68,11 @@ def main(channel_fd: int, solution_fd: int) -> int:
 
 def read_all(fd: int) -> bytes:
     """Everything that `fd` reads as; closes it."""
-    with open(fd, "rb") as f:
-        return f.read()
+    parts = []
+    while part := os.read(fd, _CHUNK_BYTES):
+        parts.append(part)
+    os.close(fd)
+    return b"".join(parts)
 
 
 def standard_streams() -> tuple[TextIO, TextIO, TextIO]:
@@ -91,7 +104,7 @@ def load(channel: Channel, data: bytes) -> types.ModuleType | None:
 
     Returns None where it did not load.
     """
-    path = os.path.join(os.getcwd(), "solution.py")
+    path = f"{os.getcwd()}/solution.py"
     try:
         source = data.decode("utf-8")
         code = compile(source, path, "exec", dont_inherit=True)
@@ -119,8 +132,8 @@ def make_module(name: str, path: str, source: str) -> types.ModuleType:
     """An empty module whose source tracebacks and `inspect` find."""
     module = types.ModuleType(name)
     module.__file__ = path
-    lines = io.StringIO(source, newline=None).readlines()
-    linecache.cache[path] = (len(source), None, lines, path)
+    # Split into lines when somebody asks for them.
+    linecache.cache[path] = (lambda: source,)
     return module
 
 

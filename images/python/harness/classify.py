@@ -59,11 +59,18 @@ def classify(facts: StageFacts, report_data: bytes, proof: str) -> dict[str, Any
     """
     marks, _, body = report_data.partition(b"{")
     phase = "TEST" if b"L" in marks else "LOAD" if b"C" in marks else "COMPILE"
-    report = parse_report(b"{" + body) if body else None
+    return weigh(facts, phase, parse_report(b"{" + body) if body else None, proof)
+
+
+def weigh(
+    facts: StageFacts, phase: str, report: dict[str, Any] | None, proof: str
+) -> dict[str, Any]:
+    """As `classify`, of a report that was read; `phase` is how far the candidate came."""
     if facts.limit is not None and (report is None or report.get("died")):
         return _verdict(_LIMITS[facts.limit], phase, f"the {facts.limit} limit was reached")
     if report is None:
-        return _verdict("RUNTIME_ERROR", phase, _how_it_ended(facts, "judge"))
+        leader = "judge" if "judge" in facts.exits else "candidate"
+        return _verdict("RUNTIME_ERROR", phase, _how_it_ended(facts, leader))
     if report.get("died"):
         message = _how_it_ended(facts, "candidate") + report["message"]
         return {**_verdict("RUNTIME_ERROR", report["phase"], message), **_counted(report)}

@@ -15,7 +15,7 @@ This is weaker than the separated run, and a pass says so.
 from __future__ import annotations
 
 import builtins
-import hmac
+import importlib
 import linecache
 import os
 import socket
@@ -27,7 +27,7 @@ from typing import Any
 
 from . import decoys
 from .candidate import flush, line_of, load, read_all, standard_streams
-from .channel import Channel, ChannelClosed
+from .channel import Channel, ChannelClosed, PinnedChannel
 from .classify import parse_report
 from .forking import install_handlers
 from .judge import Report, await_load, harden
@@ -77,7 +77,7 @@ def witness(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     """Entry of the role that holds the witness and the report."""
     harden()
     report = Report(report_fd)
-    channel = Channel(_socket(channel_fd), pin_sender=True)
+    channel = PinnedChannel(socket.socket(fileno=channel_fd))
     suite = read_all(suite_fd)
     await_load(channel, report)
     secret = os.urandom(_WITNESS_BYTES)
@@ -87,14 +87,10 @@ def witness(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     except ChannelClosed:
         report.finish("RUNTIME_ERROR", "TEST", "", died=True)
     found = parse_report(answer[_WITNESS_BYTES:])
-    if found is None or not hmac.compare_digest(answer[:_WITNESS_BYTES], secret):
+    if found is None or answer[:_WITNESS_BYTES] != secret:
         report.finish("TAMPERED", "TEST", "a report came without the witness")
     verdict, message = found["verdict"], found["message"]
     report.finish(verdict, "TEST", message, assertions=found["assertions"])
-
-
-def _socket(fd: int) -> socket.socket:
-    return socket.socket(fileno=fd)
 
 
 # -- the process of candidate and suite --------------------------------------------------------
@@ -104,9 +100,11 @@ def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role that runs both."""
     install_handlers()
     decoys.reseed()
-    channel = Channel(_socket(channel_fd), pin_sender=False)
+    channel = Channel(channel_fd)
     os.register_at_fork(after_in_child=channel.close)
     sys.stdin, sys.stdout, sys.stderr = standard_streams()
+    for name in _WATCHED_MODULES:
+        importlib.import_module(name)
     before = {name: dict(vars(sys.modules[name])) for name in _WATCHED_MODULES}
     prying: list[str] = []
     run = _Run(before, prying).run
@@ -265,8 +263,8 @@ class _CanaryLedger(Ledger):
         super().__init__(suite, describe_value)
         self._note = lie
 
-    def _compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
-        held = super()._compare(index, symbol, left, right)
+    def compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
+        held = super().compare(index, symbol, left, right)
         if held and symbol in ("==", "!=", "<", "<=", ">", ">=", "in"):
             for side in (left, right):
                 self._try(side, 0)

@@ -21,14 +21,15 @@ import types
 from typing import Any, NoReturn
 
 from . import decoys, prepared
-from .candidate import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED, read_all, standard_streams
-from .channel import Channel, ChannelClosed, ProtocolBreach
+from .candidate import read_all, standard_streams
+from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .forking import install_handlers
 from .handles import ExceptionHandle, unpickle_through
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome, at_line
 from .suite import FILENAME, Suite, builtins_under_test, read_suite
 from .truth import JudgePeer, redirect_library
+from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4
 _LIBC = ctypes.CDLL(None)
@@ -81,7 +82,7 @@ def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     """Entry of the role."""
     harden()
     report = Report(report_fd)
-    channel = Channel(socket.socket(fileno=channel_fd), pin_sender=True)
+    channel = PinnedChannel(socket.socket(fileno=channel_fd))
     suite = _read(*prepared.unpack(read_all(suite_fd)), report)
     if suite.in_process:
         report.finish("IN_PROCESS", "TEST", suite.in_process)
@@ -116,7 +117,7 @@ def harden() -> None:
     decoys.reseed()
 
 
-def await_load(channel: Channel, report: Report) -> frozenset[str]:
+def await_load(channel: PinnedChannel, report: Report) -> frozenset[str]:
     """Follows the candidate's start; returns the builtin names that it defines.
 
     Ends the run where the solution does not compile or load.
@@ -185,7 +186,7 @@ class Run:
     """One suite against one candidate that has loaded."""
 
     def __init__(
-        self, channel: Channel, report: Report, suite: Suite, overridden: frozenset[str]
+        self, channel: PinnedChannel, report: Report, suite: Suite, overridden: frozenset[str]
     ) -> None:
         self._report = report
         self._suite = suite
@@ -229,7 +230,7 @@ class Run:
         linecache.cache[FILENAME] = (len(source), None, source.splitlines(True), FILENAME)
         unpickle_through(self._peer)
         if self._suite.imports & {"unittest"}:
-            import unittest  # noqa: F401  (already loaded by warm)
+            import unittest  # noqa: F401  (for the watch)
 
             watch_unittest(self._ledger, FILENAME)
         redirect_library(self._peer, self._suite.imports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import linecache
 import operator
@@ -9,10 +10,10 @@ import reprlib
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from .handles import ExceptionHandle, is_handle
-from .suite import COMPARE, FAILED, HELD, TRUTH, Suite
+from .suite import COMPARE, FAILED, HELD, TRUTH
 
 _TEXT = 2048
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -29,10 +30,17 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+class Asserting(Protocol):
+    """A text with assertions in it."""
+
+    def assertion(self, index: int) -> tuple[int, str]:
+        """Line of assertion `index` from 1, and the source of its expression."""
+
+
 class Ledger:
     """Counts assertions. The rewritten suite and `unittest` write into it."""
 
-    def __init__(self, suite: Suite, describe: Callable[[Any], str]) -> None:
+    def __init__(self, suite: Asserting, describe: Callable[[Any], str]) -> None:
         self._suite = suite
         self._describe = describe
         self.passed = 0
@@ -45,8 +53,8 @@ class Ledger:
     def helpers(self) -> dict[str, Any]:
         """The names that the rewritten suite uses."""
         return {
-            COMPARE: self._compare,
-            TRUTH: self._truth,
+            COMPARE: self.compare,
+            TRUTH: self.truth,
             HELD: self._held,
             FAILED: AssertionError,
         }
@@ -70,14 +78,16 @@ class Ledger:
         """A bounded representation of `value`."""
         return self._describe(value)
 
-    def _compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
+    def compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
+        """Counts assertion `index`, which compares; whether it holds."""
         if _COMPARE[symbol](left, right):
             self.passed += 1
             return True
         self._fail_at(index, left, right)
         return False
 
-    def _truth(self, index: int, value: Any) -> bool:
+    def truth(self, index: int, value: Any) -> bool:
+        """Counts assertion `index`, which asks for the truth of `value`; whether it holds."""
         if value:
             self.passed += index >= 0
             return True
@@ -177,7 +187,7 @@ def _line_text(filename: str, line: int) -> str:
 
 
 def _watch_contexts(case: Any, ledger: Ledger, filename: str, depth: list[int]) -> None:
-    logs = sys.modules["unittest._log"]._AssertLogsContext
+    logs = importlib.import_module("unittest._log")._AssertLogsContext
     for kind in (case._AssertRaisesContext, case._AssertWarnsContext, logs):
         real = kind.__exit__
 

@@ -43,7 +43,7 @@ class Outcome:
             return self._failed("in a call-back")
         if ledger.passed == 0:
             return "TEST_ERROR", self._why_nothing()
-        return "PASSED", f"{ledger.passed} assertion{'s' * (ledger.passed != 1)} held"
+        return "PASSED", held_text(ledger)
 
     def _is_plain_end(self, error: BaseException) -> bool:
         if not isinstance(error, SystemExit) or self._is_theirs(error):
@@ -55,24 +55,15 @@ class Outcome:
             line = suite_line(error.__traceback__, FILENAME)
             text = linecache.getline(FILENAME, line).strip()
             self._ledger.fail(line, text, self._ledger.describe(error), "")
-        return self._failed(_text(error).removeprefix("AssertionError").removeprefix(": "))
+        return self._failed(text_of(error).removeprefix("AssertionError").removeprefix(": "))
 
     def _failed(self, detail: str) -> tuple[str, str]:
-        failure = self._ledger.first_failure
-        if failure is None:
-            return "ASSERTION_FAILED", detail or "an assertion is false"
-        sides = [f"{k} {failure[k]}" for k in ("left", "right") if failure[k]]
-        shown = f" ({', '.join(sides)})" if sides else ""
-        more = f": {detail}" if detail else ""
-        return (
-            "ASSERTION_FAILED",
-            f"line {failure['line']}: {failure['expression']}{shown}{more}",
-        )
+        return "ASSERTION_FAILED", failure_text(self._ledger, detail)
 
     def _error(self, error: BaseException) -> tuple[str, str]:
         theirs = self._origin(error)
         line = suite_line(error.__traceback__, FILENAME)
-        message = _text(error) + at_line(line, theirs)
+        message = text_of(error) + at_line(line, theirs)
         if isinstance(error, MemoryError):
             return "MEMORY_LIMIT_EXCEEDED", message
         if isinstance(error, ModuleNotFoundError) and theirs is None and error.name != "solution":
@@ -89,7 +80,24 @@ class Outcome:
         return "the suite checks nothing: no assertion was evaluated"
 
 
-def _text(error: BaseException) -> str:
+def held_text(ledger: Ledger) -> str:
+    """How many assertions held."""
+    return f"{ledger.passed} assertion{'s' * (ledger.passed != 1)} held"
+
+
+def failure_text(ledger: Ledger, detail: str) -> str:
+    """The first assertion that failed, with the values on both sides."""
+    failure = ledger.first_failure
+    if failure is None:
+        return detail or "an assertion is false"
+    sides = [f"{k} {failure[k]}" for k in ("left", "right") if failure[k]]
+    shown = f" ({', '.join(sides)})" if sides else ""
+    more = f": {detail}" if detail else ""
+    return f"line {failure['line']}: {failure['expression']}{shown}{more}"
+
+
+def text_of(error: BaseException) -> str:
+    """Kind and text of an exception, bounded."""
     try:
         text = str(error)[:2048]
     except Exception:

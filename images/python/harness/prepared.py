@@ -8,13 +8,12 @@ Why this lets no candidate influence a later verdict: the code is the first
 thing in the report, written before the judge reads a byte from the candidate,
 and what is in a pipe cannot be taken back. A judge that was handed code
 writes none, and none is taken from its report. The supervisor keeps bytes
-under the digest of the suite's text and never looks into them, so a suite can
+under the suite's text and never looks into them, so a suite can
 at most spoil itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import struct
 from collections import OrderedDict
@@ -37,15 +36,14 @@ class Shelf:
 
     def find(self, test: bytes) -> bytes:
         """The code of this suite; empty where there is none."""
-        key = hashlib.sha256(test).digest()
-        code = self._kept.get(key, b"")
+        code = self._kept.get(test, b"")
         if code:
-            self._kept.move_to_end(key)
+            self._kept.move_to_end(test)
         return code
 
     def keep(self, test: bytes, code: bytes) -> None:
         """Remembers the code of this suite and forgets the one that was not used for longest."""
-        self._kept[hashlib.sha256(test).digest()] = code
+        self._kept[test] = code
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
 

@@ -2,27 +2,33 @@
 
 Syntax is looked at first and for each candidate by itself, so that one that
 does not parse hides nothing of the others. A candidate that breaks the checker
-is found by halving the batch and costs only itself.
+is found by checking its batch in parts, and costs only itself.
+
+The first check of a slot reads the stubs of the standard library in a stage of
+their own, before any candidate, so that no candidate can put anything there.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
+import math
 import os
 import re
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from . import typecheck
 from .candidate import read_all
 from .stage import Role
 
 #: Candidates of one build; also keeps a report within what a jail reads.
 _BATCH = 200
 _REPORT_BYTES = 1_000_000
+#: CPU time of a build: far above what candidates need, far below what one may waste.
+_BUILD_S = 4
+_BUILD_S_EACH = 0.05
 _MOST_DIAGNOSTICS = 100
 _MESSAGE = 1024
 _LINE = re.compile(
@@ -30,39 +36,54 @@ _LINE = re.compile(
 )
 
 
+#: The packed stubs, one copy for each supervisor. None until they were read, empty where they
+#: cannot be: then every build reads them itself.
+_stubs: bytes | None = None
+
+
 def check(candidates: Sequence[dict[str, Any]], jail: Any) -> list[dict[str, Any]]:
     """Checks `candidates` (``id`` and ``solution`` each); one result for each, in their order."""
+    global _stubs  # noqa: PLW0603 - a supervisor checks for as long as its slot lives
     if importlib.util.find_spec("mypy") is None:
         reason = "mypy is not installed where the worker runs"
         return [_result(c["id"], "NOT_CHECKED", message=reason) for c in candidates]
+    if _stubs is None:
+        facts = _run_role("staticcheck:stubs", (), jail)
+        whole = facts.limit is None and facts.exits["check"].status == 0
+        _stubs = (facts.report or b"") if whole else b""
     results: list[dict[str, Any]] = []
     for at in range(0, len(candidates), _BATCH):
-        results += _check_batch(candidates[at : at + _BATCH], jail)
+        results += _check_batch(candidates[at : at + _BATCH], _stubs, jail)
     return results
 
 
-def _check_batch(candidates: Sequence[dict[str, Any]], jail: Any) -> list[dict[str, Any]]:
-    found, why = _run_stage([c["solution"] for c in candidates], jail)
+def _check_batch(
+    candidates: Sequence[dict[str, Any]], stubs: bytes, jail: Any
+) -> list[dict[str, Any]]:
+    texts = json.dumps([c["solution"] for c in candidates]).encode("ascii")
+    handed_over = (jail.hand_over(stubs), jail.hand_over(texts))
+    facts = _run_role("staticcheck:main", handed_over, jail)
+    found = None if facts.limit else _parse_report(facts.report, len(candidates))
     if found is not None:
         return [{"id": c["id"], **f} for c, f in zip(candidates, found, strict=True)]
     if len(candidates) == 1:
-        return [_result(candidates[0]["id"], "NOT_CHECKED", message=why)]
-    half = len(candidates) // 2
-    return _check_batch(candidates[:half], jail) + _check_batch(candidates[half:], jail)
+        why = f"reached the {facts.limit} limit" if facts.limit else "crashed"
+        return [_result(candidates[0]["id"], "NOT_CHECKED", f"the checker {why}")]
+    # Each failure may cost the whole limit: fewer and smaller parts than halves, and halves of
+    # halves, would be.
+    step = math.isqrt(len(candidates))
+    parts = [candidates[at : at + step] for at in range(0, len(candidates), step)]
+    return [result for part in parts for result in _check_batch(part, stubs, jail)]
 
 
-def _run_stage(sources: list[str], jail: Any) -> tuple[list[dict[str, Any]] | None, str]:
+def _run_role(entry: str, fds: tuple[int, ...], jail: Any) -> Any:
+    """The facts of a stage in which this role reports."""
     report_in, report_out = os.pipe()
-    texts = jail.hand_over(json.dumps(sources).encode("ascii"))
-    role = Role("check", "staticcheck:main", (texts, report_out), True)
+    role = Role("check", entry, (*fds, report_out), True)
     try:
-        facts = jail.run_stage([role], report_fd=report_in, close_after_fork=[report_out])
+        return jail.run_stage([role], report_fd=report_in, close_after_fork=[report_out])
     finally:
         os.close(report_in)
-    if facts.limit is not None:
-        return None, f"the checker reached the {facts.limit} limit"
-    found = _parse_report(facts.report, len(sources))
-    return found, "" if found is not None else "the checker crashed"
 
 
 def _parse_report(data: bytes | None, count: int) -> list[dict[str, Any]] | None:
@@ -106,10 +127,21 @@ def _result(identity: str, status: str, message: str = "") -> dict[str, Any]:
 # -- in the confined process -------------------------------------------------------------------
 
 
-def main(texts_fd: int, report_fd: int) -> int:
-    """Entry of the role."""
+def stubs(report_fd: int) -> int:
+    """Entry of the role that reads the stubs."""
+    packed = typecheck.read_stubs()
+    if len(packed) <= _REPORT_BYTES:
+        with open(report_fd, "wb") as out:
+            out.write(packed)
+    return 0
+
+
+def main(stubs_fd: int, texts_fd: int, report_fd: int) -> int:
+    """Entry of the role that checks candidates."""
     warnings.simplefilter("ignore")
     sources: list[str] = json.loads(read_all(texts_fd))
+    typecheck.limit_cpu_time(math.ceil(_BUILD_S + _BUILD_S_EACH * len(sources)))
+    typecheck.put_stubs(read_all(stubs_fd))
     rows: list[dict[str, Any]] = []
     for source in sources:
         error = _syntax_error(source)
@@ -147,7 +179,7 @@ def _check_types(sources: list[str], which: list[int], rows: list[dict[str, Any]
     if not which:
         return
     try:
-        lines = _run_mypy({i: sources[i] for i in which})
+        lines = typecheck.run_mypy({i: sources[i] for i in which})
     except BaseException as e:  # mypy ends the process on an internal error
         if len(which) == 1:
             row = rows[which[0]]
@@ -166,45 +198,6 @@ def _check_types(sources: list[str], which: list[int], rows: list[dict[str, Any]
                 found.append(_diagnostic(int(at), severity.upper(), code or "", message))
     for i in which:
         rows[i]["diagnostics"].sort(key=lambda d: d["line"])
-
-
-def _run_mypy(texts: dict[int, str]) -> list[str]:
-    """Lines of mypy about the sources, one build for all.
-
-    Raises:
-        mypy.errors.CompileError: a source stops the build.
-        SystemExit: mypy failed within.
-    """
-    # mypy asks it for processors where it is installed, and it reads /proc, which no jail has.
-    sys.modules["psutil"] = None  # type: ignore[assignment]
-    from mypy import build
-    from mypy.options import Options
-
-    options = Options()
-    options.ignore_missing_imports = True
-    options.no_site_packages = True
-    options.check_untyped_defs = True
-    # Candidates are snippets: variables may change their type, None may come and go.
-    options.allow_redefinition = True
-    options.strict_optional = False
-    options.implicit_optional = True
-    options.hide_error_codes = False
-    options.error_summary = False
-    options.pretty = False
-    options.show_traceback = False
-    options.incremental = False
-    options.cache_dir = os.devnull
-    options.many_errors_threshold = -1
-    sources = [
-        build.BuildSource(f"candidate_{i}.py", f"candidate_{i}", text) for i, text in texts.items()
-    ]
-    quiet = io.StringIO()
-    keep = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = quiet
-    try:
-        return list(build.build(sources, options, stdout=quiet, stderr=quiet).errors)
-    finally:
-        sys.stdout, sys.stderr = keep
 
 
 def _bounded(rows: list[dict[str, Any]]) -> bytes:

@@ -15,7 +15,7 @@ FILENAME = "suite.py"
 #: Names under which the rewritten suite finds its helpers; no program can spell them.
 COMPARE, TRUTH, HELD, FAILED = "@compare", "@truth", "@held", "@failed"
 
-_OPERATORS: dict[type[ast.cmpop], str] = {
+OPERATORS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
     ast.Lt: "<",
@@ -55,7 +55,7 @@ class Suite:
     def assertion(self, index: int) -> tuple[int, str]:
         """Line of assertion `index` from 1, and the source of its expression."""
         line, place = self.assertions[index]
-        return line, _segment(self.source, place)
+        return line, segment(self.source, place)
 
 
 def read_suite(source: str) -> Suite:
@@ -252,7 +252,7 @@ class _Rewriter:
         check: ast.expr
         test = node.test
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            operator = ast.Constant(_OPERATORS[type(test.ops[0])])
+            operator = ast.Constant(OPERATORS[type(test.ops[0])])
             check = _call(COMPARE, ast.Constant(index), operator, test.left, test.comparators[0])
         else:
             counted = not (isinstance(test, ast.Constant) and test.value)
@@ -279,7 +279,7 @@ class _Rewriter:
         return len(self.assertions) - 1
 
 
-def _segment(source: str, place: Place) -> str:
+def segment(source: str, place: Place) -> str:
     lines = source.splitlines()
     start, end, first, last = place
     if start == end:

@@ -2,17 +2,19 @@
 
 Whoever awaits an object of the other side asks it to make a task of it, then
 lets it work a little at a time until the task is done. Each side keeps its own
-event loop, so `asyncio.sleep`, queues and `gather` work on either.
+event loop, so `asyncio.sleep`, queues and `gather` work on either. asyncio itself is imported when
+it is used: it is a third of what a fork would have to copy.
 """
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .peer import Peer
 
 #: Longest time that one `pump` lets a loop wait for something to happen.
@@ -54,6 +56,8 @@ class Tasks:
 
     def spawn(self, awaitable: Any) -> int:
         """Makes a task of it in this side's loop; returns its number."""
+        import asyncio
+
         loop = asyncio._get_running_loop()
         if loop is None:
             if self._loop is None:
@@ -66,6 +70,8 @@ class Tasks:
 
     def pump(self, number: int) -> bool:
         """Works on the task for a moment; whether it is done."""
+        import asyncio
+
         task = self._tasks[number]
         if not task.done() and asyncio._get_running_loop() is None and self._loop is not None:
             # While this side waits for the other in turn, waiting here would hold both up.
@@ -79,6 +85,8 @@ class Tasks:
 
     def cancel(self, number: int) -> None:
         """Cancels the task and lets it end."""
+        import asyncio
+
         task = self._tasks.pop(number, None)
         if task is not None and not task.done():
             task.cancel()

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from . import decoys, names
 from .candidate import CAPTURE_STDERR, CAPTURE_STDOUT
-from .channel import Channel, ChannelClosed, ProtocolBreach
+from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import FORWARDED, Handle, is_handle, payload_of, set_shadows, shadows_of
 from .peer import Peer
 
@@ -83,7 +83,7 @@ class JudgePeer(Peer):
 
     def __init__(
         self,
-        channel: Channel,
+        channel: PinnedChannel,
         *,
         ended: Callable[[str], NoReturn],
         tampered: Callable[[str], NoReturn],

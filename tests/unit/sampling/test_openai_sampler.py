@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +21,28 @@ from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
 SETTINGS = SamplingSettings(temperature=0.7, max_new_tokens=64, top_p=0.9)
 
 
+#: Status, message and Retry-After by the behaviours that never answer anything else.
+ALWAYS = {
+    "refuses": (400, "prompt too long", None),
+    "wrong key": (401, "bad key", None),
+    "busy": (429, "slow down", "30"),
+    "broken": (500, "out of order", "0.01"),
+}
+
+
+class Gauge:
+    """Requests that servers are answering, all together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = self.most = 0
+
+    def change(self, by: int) -> None:
+        with self._lock:
+            self._now += by
+            self.most = max(self.most, self._now)
+
+
 class Endpoint(ThreadingHTTPServer):
     """An OpenAI-compatible server. `behaviour` names what it cannot do."""
 
@@ -28,7 +52,8 @@ class Endpoint(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.behaviour = behaviour
         self.requests: list[tuple[str, dict[str, Any]]] = []
-        self.failures_left = 2
+        self.failures_left = 2  # or answers, where it is to die after them
+        self.gauge = Gauge()
 
     @property
     def url(self) -> str:
@@ -42,25 +67,35 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append((self.path, body))
         match self.server.behaviour:
+            case name if name in ALWAYS:
+                status, message, retry_after = ALWAYS[name]
+                self._answer(status, {"error": {"message": message}}, retry_after)
             case "busy at first" if self.server.failures_left:
                 self.server.failures_left -= 1
                 self._answer(429, {"error": {"message": "slow down"}}, retry_after="0.01")
             case "only one" if body["n"] > 1:
                 self._answer(400, {"error": {"message": "n must be 1"}})
-            case "refuses":
-                self._answer(400, {"error": {"message": "prompt too long"}})
-            case "wrong key":
-                self._answer(401, {"error": {"message": "bad key"}})
-            case "broken":
-                self._answer(500, {"error": {"message": "out of order"}}, retry_after="0.01")
-            case "garbage":
-                self._answer(200, [1, 2])
+            case "slow":
+                self._answer_slowly(body)
+            case "garbage" | "half an answer" as which:
+                self._send(200, b"[1, 2]" if which == "garbage" else b'{"choices": [{"mess')
             case "nothing":
                 self._answer(200, self._choices(body, 0))
+            case "dies" if not self.server.failures_left:
+                self.close_connection = True  # nothing is said, as by a process that was killed
+            case "dies":
+                self.server.failures_left -= 1
+                self._answer(200, self._choices(body, body["n"]))
             case "ignores n":
                 self._answer(200, self._choices(body, 1))
             case _:
                 self._answer(200, self._choices(body, body["n"]))
+
+    def _answer_slowly(self, body: dict[str, Any]) -> None:
+        self.server.gauge.change(1)
+        time.sleep(0.02)
+        self.server.gauge.change(-1)
+        self._answer(200, self._choices(body, body["n"]))
 
     def _choices(self, body: dict[str, Any], count: int) -> dict[str, Any]:
         chat = self.path.endswith("/chat/completions")
@@ -74,7 +109,9 @@ class Handler(BaseHTTPRequestHandler):
         return {"id": "x", "object": "completion", "created": 0, "model": "m", "choices": choices}
 
     def _answer(self, status: int, body: Any, retry_after: str | None = None) -> None:
-        data = json.dumps(body).encode()
+        self._send(status, json.dumps(body).encode(), retry_after)
+
+    def _send(self, status: int, data: bytes, retry_after: str | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -158,6 +195,48 @@ def test_endpoints_take_turns_and_stand_in_for_each_other() -> None:
     assert three.requests
 
 
+def test_a_server_that_dies_half_way_costs_no_sample_and_is_left_alone() -> None:
+    with endpoint("dies") as dying, endpoint() as other:
+        sampler = OpenAISampler([dying.url, other.url], "m", "key", chat=True, concurrency=4)
+        found = list(sampler.sample(specs(40), SETTINGS))
+    assert Counter(s.problem_id for s in found) == {f"p{i}": 3 for i in range(40)}
+    assert len({s.text for s in found}) == 120
+    # Those under way when it died, and nothing after.
+    assert 2 < len(dying.requests) <= 2 + 4
+
+
+@pytest.mark.parametrize("servers", [1, 2, 3])
+def test_no_more_requests_are_under_way_than_allowed_however_many_servers(servers: int) -> None:
+    gauge = Gauge()
+    with ExitStack() as stack:
+        all_servers = [stack.enter_context(endpoint("slow")) for _ in range(servers)]
+        for server in all_servers:
+            server.gauge = gauge
+        urls = [server.url for server in all_servers]
+        sampler = OpenAISampler(urls, "m", "key", chat=True, concurrency=6)
+        assert len(list(sampler.sample(specs(30), SETTINGS))) == 90
+    assert gauge.most <= 6
+    assert all(server.requests for server in all_servers)
+
+
+def test_a_busy_server_is_spared_while_another_answers() -> None:
+    with endpoint("busy") as busy, endpoint() as free:
+        sampler = OpenAISampler([busy.url, free.url], "m", "key", chat=True, concurrency=1)
+        assert len(list(sampler.sample(specs(8), SETTINGS))) == 24
+    assert (len(busy.requests), len(free.requests)) == (1, 8)
+
+
+def test_stops_reach_the_endpoint_and_are_left_out_where_there_are_none() -> None:
+    stopping = SamplingSettings(0.7, 64, stop=("\nclass", "\ndef"))
+    with endpoint() as server:
+        sampler = OpenAISampler([server.url], "m", "key", chat=False)
+        list(sampler.sample(specs(1), stopping))
+        list(sampler.sample(specs(1), SETTINGS))
+    (_, first), (_, second) = server.requests
+    assert first["stop"] == ["\nclass", "\ndef"]
+    assert "stop" not in second
+
+
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
@@ -165,6 +244,7 @@ def test_endpoints_take_turns_and_stand_in_for_each_other() -> None:
         ("refuses", "'p0': .*prompt too long"),
         ("broken", "no endpoint answers .*out of order"),
         ("garbage", "no completion"),
+        ("half an answer", "no completion"),
         ("nothing", "no choices"),
     ],
 )

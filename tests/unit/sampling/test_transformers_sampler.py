@@ -158,6 +158,23 @@ def test_what_ends_by_itself_is_not_called_truncated(sampler: TransformersSample
     assert not any("<|end|>" in sample.text for sample in found)
 
 
+def test_a_completion_ends_before_the_first_stop_and_is_not_called_truncated(
+    sampler: TransformersSampler,
+) -> None:
+    whole = by_place(list(sampler.sample(specs(1, 12), DRAWN)))
+    text = max((sample.text for sample in whole.values()), key=len)
+    stops = (text[4:6], text[2:4])
+    stopping = SamplingSettings(DRAWN.temperature, DRAWN.max_new_tokens, stop=stops)
+    # One batch and one seed: the same choices up to where the first row ends.
+    for place, sample in by_place(list(sampler.sample(specs(1, 12), stopping))).items():
+        assert not any(stop in sample.text for stop in stops)
+        if any(stop in whole[place].text for stop in stops):
+            assert whole[place].text.startswith(sample.text)
+            assert not sample.truncated
+        else:
+            assert sample.truncated == whole[place].truncated
+
+
 def test_a_rendered_template_gets_no_second_bos(policy: Path) -> None:
     tokenizer = load_tokenizer(str(policy))
     problem = Problem("p", "add", "python", None, None, "test")

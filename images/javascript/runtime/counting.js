@@ -1,0 +1,88 @@
+// Counts what a suite asserts, by console.assert and by Node's assert module.
+'use strict';
+
+const { apply, ownKeys } = Reflect;
+const nodeAssert = require('assert');
+
+const FRAME = /suite\.js:(\d+)/;
+
+class Counter {
+  #suite;
+  #report;
+  passed = 0;
+  failed = 0;
+
+  constructor(suite, report) {
+    this.#suite = suite.split('\n');
+    this.#report = report;
+  }
+
+  hold() { this.passed += 1; }
+
+  fail(left, right) {
+    this.failed += 1;
+    if (this.failed > 20) return;
+    const where = FRAME.exec(String(new Error().stack));
+    const line = where === null ? 0 : Number(where[1]);
+    const expression = (this.#suite[line - 1] || '').trim().slice(0, 500);
+    this.#report({ event: 'failed', line, expression, left: shown(left), right: shown(right) });
+  }
+}
+
+function shown(value) {
+  return value === undefined ? '' : value;
+}
+
+// console.assert as Node has it, and counted.
+function consoleAssert(counter, print) {
+  return function assert(condition, ...message) {
+    if (condition) {
+      counter.hold();
+      return;
+    }
+    counter.fail();
+    print('Assertion failed', ...message);
+  };
+}
+
+// Node's assert module with every function counted.
+function countedAssert(counter, inspect) {
+  const counted = (original) => function assertion(...args) {
+    let result;
+    try {
+      result = apply(original, this, args);
+    } catch (error) {
+      if (error instanceof nodeAssert.AssertionError) {
+        const compared = error.operator !== undefined && args.length > 1;
+        if (compared) counter.fail(inspect(error.actual), inspect(error.expected));
+        else counter.fail();
+      }
+      throw error;
+    }
+    if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
+      return result.then(
+        (value) => { counter.hold(); return value; },
+        (error) => { counter.fail(); throw error; },
+      );
+    }
+    counter.hold();
+    return result;
+  };
+  const copy = (original) => {
+    const made = counted(original);
+    for (const key of ownKeys(original)) {
+      const value = original[key];
+      if (typeof value === 'function' && key !== 'AssertionError' && key !== 'CallTracker'
+        && key !== 'strict') made[key] = counted(value);
+    }
+    made.AssertionError = nodeAssert.AssertionError;
+    return made;
+  };
+  const made = copy(nodeAssert);
+  made.strict = copy(nodeAssert.strict);
+  made.strict.strict = made.strict;
+  Object.freeze(made.strict);
+  return Object.freeze(made);
+}
+
+module.exports = { Counter, consoleAssert, countedAssert };

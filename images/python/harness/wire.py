@@ -1,0 +1,9 @@
+"""First bytes of the frames that a candidate's process sends."""
+
+from __future__ import annotations
+
+#: Before the conversation.
+COMPILED, NOT_COMPILED, LOADED, NOT_LOADED = b"C", b"E", b"L", b"X"
+#: In answer to a call of a table (`calls`): its result, its exception, a result that is not
+#: flat, and no such function.
+ANSWER, RAISED, NOT_FLAT, MISSING = b"A", b"R", b"?", b"-"

@@ -1,0 +1,64 @@
+"""The functions that a language's ``harness`` package may offer, met by shape.
+
+Each is optional; what stands in for it is below.
+
+``prepare(folder, tools) -> None``
+    Makes in `folder`, once, what every compilation would otherwise make again
+    (precompiled headers, archives of classes). `tools`: paths by name. Commands
+    find it as ``{prepared}``; jails see it, read-only.
+``sources(solution, suite, prepared) -> {"files": {path: text}, "arguments": [text, ...]}``
+    What is put into the scratch folder before the compilation, or, where there
+    is none, before the run; and what stands for ``{arguments}`` in the command.
+    `prepared`: that folder. Default: the two files that ``language.toml`` names.
+``broken_suite(messages) -> bool``
+    Whether a compiler's messages, all about the suite, say that the suite is
+    broken by itself and not that it does not fit the solution. Default: no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox_server.worker.harness import load_harness
+from sandbox_server.worker.language import Language
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a stage is given."""
+
+    files: dict[str, str]
+    arguments: tuple[str, ...]
+
+
+class Hooks:
+    """A language's functions, with what stands in for those that it does not offer."""
+
+    def __init__(self, language: Language) -> None:
+        assert language.programs is not None
+        self._programs = language.programs
+        self._module = load_harness(language)
+
+    @property
+    def prepare(self) -> Callable[[str, dict[str, str]], None] | None:
+        """The function that prepares the toolchain, where there is one."""
+        found: Callable[[str, dict[str, str]], None] | None = getattr(self._module, "prepare", None)
+        return found
+
+    def sources(self, solution: str, suite: str, prepared: str) -> Sources:
+        """What the first stage is given."""
+        function: Callable[[str, str, str], dict[str, Any]] | None
+        function = getattr(self._module, "sources", None)
+        if function is None:
+            names = (self._programs.solution_file, self._programs.suite_file)
+            return Sources(dict(zip(names, (solution, suite), strict=True)), ())
+        given = function(solution, suite, prepared)
+        return Sources(given["files"], tuple(given.get("arguments", ())))
+
+    def broken_suite(self, messages: Sequence[str]) -> bool:
+        """Whether the suite is broken by itself."""
+        function: Callable[[Sequence[str]], bool] | None
+        function = getattr(self._module, "broken_suite", None)
+        return function is not None and function(messages)

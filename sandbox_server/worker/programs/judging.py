@@ -1,0 +1,184 @@
+"""Judges one candidate: compiles it in one stage, runs it in the next.
+
+Theory of operation. Every stage is one program of the toolchain in the jail,
+confined as the candidate's user: a compiler is given untrusted input too. What
+the compiler makes goes from its stage to the next one as an archive that is
+opened nowhere else. The program that is run reports on descriptor 3, and reads
+a token from descriptor 4 before it runs any of the candidate's code; a pass
+must carry that token (`report`), so that a candidate that ends the program
+early, however it does so, passes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sandbox_server.worker.files import pack
+from sandbox_server.worker.jail_contract import Exit, Jail, Program, StageFacts, Task
+from sandbox_server.worker.language import Language
+from sandbox_server.worker.program import TOO_MUCH_TO_COLLECT
+from sandbox_server.worker.programs.classify import (
+    Diagnostic,
+    by_limit,
+    classify_run,
+    read_diagnostics,
+    verdict,
+)
+from sandbox_server.worker.programs.hooks import Hooks, Sources
+from sandbox_server.worker.programs.report import read_report
+from sandbox_server.worker.toolchain import RUNTIME, Command, fill
+
+#: What a harness has a compiler call the text that it puts around a suite.
+SEAM = "seam"
+_TOKEN_BYTES = 16
+_DIAGNOSTICS = 100
+_DIAGNOSTIC_TEXT = 1024
+
+
+class ProgramHarness:
+    """The harness of a language with `[run]` in its ``language.toml``.
+
+    prepared: folder with what `Hooks.prepare` has made; empty where it makes nothing.
+    """
+
+    def __init__(self, language: Language, hooks: Hooks, prepared: str) -> None:
+        assert language.programs is not None
+        self._programs = language.programs
+        self._hooks = hooks
+        self._prepared = prepared
+        self._places = {
+            **self._programs.tools,
+            RUNTIME: str(language.folder / RUNTIME),
+            "prepared": prepared,
+        }
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What the jails of this language show beside what every jail has."""
+        return (*self._programs.folders, *([self._prepared] if self._prepared else []))
+
+    def warm(self) -> None:
+        """See `jail_contract`. Nothing is left to load."""
+
+    def execute(self, task: Task, jail: Jail) -> dict[str, Any]:
+        """See `jail_contract`."""
+        if not task.test.strip():
+            return verdict("TEST_ERROR", "COMPILE", "the suite checks nothing: it is empty")
+        sources = self._hooks.sources(task.solution, task.test, self._prepared)
+        if self._programs.compile is None:
+            return self._run(task, sources, jail, jail.hand_over(_pack(sources)))
+        facts, made = self._stage(self._programs.compile, sources, jail)
+        if facts.limit is not None:
+            return by_limit(facts, "COMPILE")
+        if facts.exits["program"] != Exit(0, None):
+            return self._not_compiled(task, facts, jail)
+        return self._run(task, Sources({}, ()), jail, made)
+
+    def _stage(self, command: Command, sources: Sources, jail: Jail) -> tuple[StageFacts, int]:
+        program = Program(
+            argv=fill(command.argv, self._places, sources.arguments),
+            archives=[jail.hand_over(_pack(sources))],
+            collect=command.collect,
+            environment=self._programs.environment,
+        )
+        return jail.run_program(program, command.limits)
+
+    def _not_compiled(self, task: Task, facts: StageFacts, jail: Jail) -> dict[str, Any]:
+        if facts.exits["program"].status == TOO_MUCH_TO_COLLECT:
+            return verdict("COMPILE_ERROR", "COMPILE", "what the compiler makes of it is too large")
+        found, text = self._errors(jail)
+        if any(self._is_suite(d) for d in found) and all(self._is_suite(d) for d in found):
+            return self._suite_not_compiled(task, found, jail)
+        if not found and self._hooks.broken_suite([text]):
+            return verdict("TEST_ERROR", "COMPILE", f"the suite does not link: {_shown([], text)}")
+        return verdict("COMPILE_ERROR", "COMPILE", _shown(found, text))
+
+    def _suite_not_compiled(
+        self, task: Task, found: Sequence[Diagnostic], jail: Jail
+    ) -> dict[str, Any]:
+        """A solution that leaves something open breaks the suite behind it, so it is tried alone."""
+        suite_says = _shown(found, "")
+        if self._programs.check is not None:
+            sources = self._hooks.sources(task.solution, "", self._prepared)
+            facts, _ = self._stage(self._programs.check, sources, jail)
+            if facts.exits["program"] != Exit(0, None):
+                own, text = self._errors(jail)
+                return verdict("COMPILE_ERROR", "COMPILE", _shown(own, text))
+        if self._hooks.broken_suite([d.message for d in found]):
+            return verdict("TEST_ERROR", "COMPILE", f"the suite does not compile: {suite_says}")
+        message = f"the suite does not compile with this solution: {suite_says}"
+        return verdict("COMPILE_ERROR", "COMPILE", message)
+
+    def _errors(self, jail: Jail) -> tuple[list[Diagnostic], str]:
+        text = b"".join(jail.output()).decode("utf-8", "replace")
+        return read_diagnostics(text, self._programs.diagnostic), text
+
+    def _is_suite(self, diagnostic: Diagnostic) -> bool:
+        return os.path.basename(diagnostic.file) in (self._programs.suite_file, SEAM)
+
+    def _run(self, task: Task, sources: Sources, jail: Jail, archive: int) -> dict[str, Any]:
+        token = secrets.token_hex(_TOKEN_BYTES)
+        token_in, token_out = os.pipe()
+        os.write(token_out, token.encode("ascii"))
+        os.close(token_out)
+        report_in, report_out = os.pipe()
+        program = Program(
+            argv=fill(self._programs.run.argv, self._places, sources.arguments),
+            fds=[report_out, token_in],
+            archives=[archive],
+            environment=self._programs.environment,
+        )
+        try:
+            facts, _ = jail.run_program(program, task.limits, report_in)
+        finally:
+            os.close(report_in)
+        _, stderr = jail.output()
+        report = read_report(facts.report, token)
+        return classify_run(facts, report, stderr.decode("utf-8", "replace"))
+
+    def check(self, candidates: Sequence[dict[str, Any]], jail: Jail) -> list[dict[str, Any]]:
+        """See `jail_contract`: each candidate compiled by itself, without a suite."""
+        if self._programs.check is None:
+            why = "nothing can be said of this language without running it"
+            return [_checked(c["id"], "NOT_CHECKED", message=why) for c in candidates]
+        return [self._check(c, self._programs.check, jail) for c in candidates]
+
+    def _check(self, candidate: dict[str, Any], command: Command, jail: Jail) -> dict[str, Any]:
+        sources = self._hooks.sources(candidate["solution"], "", self._prepared)
+        facts, _ = self._stage(command, sources, jail)
+        identity = candidate["id"]
+        if facts.limit is not None:
+            return _checked(identity, "NOT_CHECKED", message=f"the {facts.limit} limit was reached")
+        if facts.exits["program"] == Exit(0, None):
+            return _checked(identity, "CHECKED")
+        found, text = self._errors(jail)
+        found = found or [Diagnostic("", 1, _shown([], text))]
+        return _checked(identity, "SYNTAX_ERROR", found)
+
+
+def _pack(sources: Sources) -> bytes:
+    return pack({path: text.encode("utf-8", "replace") for path, text in sources.files.items()})
+
+
+def _shown(found: Sequence[Diagnostic], text: str) -> str:
+    if not found:
+        return text.strip() or "it does not compile"
+    return "\n".join(f"{os.path.basename(d.file)}:{d.line}: {d.message}" for d in found[:5])
+
+
+def _checked(
+    identity: str, status: str, found: Sequence[Diagnostic] = (), message: str = ""
+) -> dict[str, Any]:
+    diagnostics = [
+        {
+            "line": d.line,
+            "severity": "ERROR",
+            "code": "",
+            "message": d.message[:_DIAGNOSTIC_TEXT],
+        }
+        for d in found[:_DIAGNOSTICS]
+    ]
+    return {"id": identity, "status": status, "diagnostics": diagnostics, "message": message}

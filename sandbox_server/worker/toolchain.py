@@ -1,0 +1,137 @@
+"""Reads from ``language.toml`` how a language's candidates are compiled and run.
+
+For languages whose candidates are programs of their own: those with a table
+``[run]``. Also finds the toolchain on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox_server.worker.errors import RefusedError
+from sandbox_server.worker.limits import read_limits
+from sandbox_server.worker.protocol import Limits
+
+#: In the jail's view: the language's own helpers, and what was made of the toolchain beforehand.
+RUNTIME = "runtime"
+_PLACE = re.compile(r"\{([^{}]*)\}")
+_VERSION_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Command:
+    """One stage: a command line with places to fill in, its limits, and what it makes.
+
+    A place is ``{NAME}``, with the name of a tool, ``runtime`` (the language's folder of that
+    name) or ``prepared`` (what its harness made beforehand); an argument that is
+    ``{arguments}`` alone stands for those that the harness adds.
+    """
+
+    argv: tuple[str, ...]
+    limits: Limits
+    collect: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The toolchain, and what is done with it."""
+
+    #: Absolute path of each tool, by name.
+    tools: dict[str, str]
+    #: What a jail shows beside what every jail has.
+    folders: tuple[str, ...]
+    #: Set for every program, beside what every process of a jail has.
+    environment: dict[str, str]
+    #: Each process's, in bytes: runtimes reserve far more than they use.
+    address_space_bytes: int
+    solution_file: str
+    suite_file: str
+    compile: Command | None
+    run: Command
+    check: Command | None
+    #: A compiler's line about an error, with the groups `file`, `line` and `message`.
+    diagnostic: str
+    version: str
+
+
+def read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Programs:
+    """What ``language.toml`` in `folder`, read as `data`, says of programs.
+
+    Raises:
+        RefusedError: a tool is not on the PATH.
+        KeyError, TypeError, ValueError: the file says something that it may not say.
+    """
+    table = data["toolchain"]
+    tools = _find(table["programs"], table["install"])
+    named = {**tools, RUNTIME: str(folder / RUNTIME)}
+    folders = [*table.get("folders", ()), *(os.path.dirname(path) for path in tools.values())]
+    if (folder / RUNTIME).is_dir():
+        folders.append(str(folder / RUNTIME))
+    return Programs(
+        tools=tools,
+        folders=tuple(dict.fromkeys(path for path in folders if os.path.isdir(path))),
+        environment={name: str(value) for name, value in table.get("environment", {}).items()},
+        address_space_bytes=int(table["address_space_bytes"]),
+        solution_file=data["source_file"],
+        suite_file=data["suite_file"],
+        compile=_command(data.get("compile"), limits),
+        run=Command(tuple(data["run"]["command"]), limits, ()),
+        check=_command(data.get("check"), limits),
+        diagnostic=table.get("diagnostic", ""),
+        version=_version(fill(table["version"], named)),
+    )
+
+
+def _find(names: Iterable[str], install: str) -> dict[str, str]:
+    found = {name: shutil.which(name) for name in names}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        raise RefusedError(f"no {', '.join(missing)} on the PATH: {install}")
+    return {name: os.path.realpath(path) for name, path in found.items() if path is not None}
+
+
+def _command(table: dict[str, Any] | None, limits: Limits) -> Command | None:
+    if table is None or "command" not in table:
+        return None
+    own = read_limits({**limits.__dict__, **table.get("limits", {})})
+    return Command(tuple(table["command"]), own, tuple(table.get("collect", ())))
+
+
+def _version(argv: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_VERSION_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as e:
+        raise RefusedError(f"{argv[0]} does not run: {e}") from e
+    lines = (done.stdout or done.stderr).decode("utf-8", "replace").splitlines()
+    return lines[0].strip() if lines else "unknown"
+
+
+def fill(argv: Iterable[str], places: dict[str, str], arguments: Iterable[str] = ()) -> list[str]:
+    """The command line with its places filled in.
+
+    Raises:
+        ValueError: it has a place that is not in `places`.
+    """
+    filled: list[str] = []
+    for part in argv:
+        if part == "{arguments}":
+            filled += arguments
+            continue
+        missing = [name for name in _PLACE.findall(part) if name not in places]
+        if missing:
+            raise ValueError(f"{part!r} has a place that nothing fills: {missing[0]!r}")
+        filled.append(_PLACE.sub(lambda match: places[match[1]], part))
+    return filled

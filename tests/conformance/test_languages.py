@@ -1,0 +1,118 @@
+"""What the judges of the compiled and other languages say of programs with known verdicts.
+
+The cases are data: `cases/<language>/<verdict>/<name>.toml`. A language whose
+toolchain is not on this machine is skipped here; its image has it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.worker_process import WorkerProcess
+
+_CASES = Path(__file__).parent / "cases"
+LANGUAGES = sorted(path.name for path in _CASES.iterdir() if path.name != "python")
+CASES = [(name, path) for name in LANGUAGES for path in sorted((_CASES / name).rglob("*.toml"))]
+
+StartWorker = Callable[[str], WorkerProcess]
+
+
+@pytest.fixture(scope="module")
+def worker_of() -> Iterator[StartWorker]:
+    started: dict[str, WorkerProcess] = {}
+
+    def find(language: str) -> WorkerProcess:
+        if language not in started:
+            started[language] = WorkerProcess(1, language=language)
+        worker = started[language]
+        if worker.first["op"] != "ready":
+            reason = worker.first["reason"]
+            assert "on the PATH" in reason, reason
+            pytest.skip(reason)
+        return worker
+
+    yield find
+    for worker in started.values():
+        worker.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "path"), CASES, ids=[f"{n}-{p.parent.name}-{p.stem}" for n, p in CASES]
+)
+def test_case(worker_of: StartWorker, language: str, path: Path) -> None:
+    case = tomllib.loads(path.read_text(encoding="utf-8"))
+    result = worker_of(language).execute(case["solution"], case["test"])
+    assert result["verdict"] in case["verdict"], result
+    assert result["phase"] == case["phase"], result
+    assert result["proof"] == case.get("proof"), result
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_there_are_cases_of_every_verdict_but_those_of_limits(language: str) -> None:
+    assert {path.parent.name for name, path in CASES if name == language} >= {
+        *("PASSED", "ASSERTION_FAILED", "RUNTIME_ERROR", "COMPILE_ERROR", "TEST_ERROR"),
+    }
+
+
+def test_a_compiler_is_stopped_by_limits_of_its_own(worker_of: StartWorker) -> None:
+    worker = worker_of("cpp")
+    solution = "template <int N> struct A { A<N - 1> a; A<N - 2> b; };\n" + (
+        "template <> struct A<0> {}; template <> struct A<1> {};\nint n = sizeof(A<24>);\n"
+    )
+    # The limits of an execution are for what is compiled, not for the compiler.
+    result = worker.execute(
+        solution,
+        "#include <cassert>\nint main() { assert(n > 0); }\n",
+        cpu_time_s=0.5,
+        wall_time_s=1,
+    )
+    assert result["verdict"] == "PASSED", result
+
+
+def test_nothing_of_one_candidate_is_there_for_the_next(worker_of: StartWorker) -> None:
+    worker = worker_of("javascript")
+    solution = """
+const fs = require('fs')
+const before = fs.readdirSync('.')
+fs.writeFileSync('mark', 'x')
+fs.writeFileSync('/dev/shm/mark', 'x')
+"""
+    for _ in range(2):
+        result = worker.execute(solution, "console.assert(!before.includes('mark'))")
+        assert result["verdict"] == "PASSED", result
+
+
+def test_a_program_sees_only_its_own_descriptors(worker_of: StartWorker) -> None:
+    solution = """
+#include <vector>
+#include <fcntl.h>
+std::vector<int> open_ones() {
+    std::vector<int> found;
+    for (int fd = 0; fd < 256; ++fd) if (fcntl(fd, F_GETFD) != -1) found.push_back(fd);
+    return found;
+}
+"""
+    # The report is 3; the token's descriptor is closed before any of this runs.
+    test = (
+        "#include <cassert>\nint main() { assert((open_ones() == std::vector<int>{0, 1, 2, 3})); }"
+    )
+    result = worker_of("cpp").execute(solution, test)
+    assert result["verdict"] == "PASSED", result
+
+
+def test_the_static_check_of_a_compiler_keeps_candidates_apart(worker_of: StartWorker) -> None:
+    worker = worker_of("cpp")
+    candidates = [
+        {"id": "good", "solution": "int f() { return 1; }\n"},
+        {"id": "broken", "solution": "\nint f() { return nope; }\n"},
+    ]
+    worker.send({"op": "check", "seq": 1_000_000, "candidates": candidates})
+    seen = {
+        row["id"]: (row["status"], [d["line"] for d in row["diagnostics"]])
+        for row in worker.receive()["results"]
+    }
+    assert seen == {"good": ("CHECKED", []), "broken": ("SYNTAX_ERROR", [2])}

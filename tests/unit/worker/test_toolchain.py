@@ -1,0 +1,80 @@
+"""A language's toolchain, as language.toml describes it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sandbox_server.worker.errors import RefusedError
+from sandbox_server.worker.language import load_language
+from sandbox_server.worker.toolchain import fill
+
+_LANGUAGE = """
+name = "shell"
+source_file = "solution.sh"
+suite_file = "suite.sh"
+[toolchain]
+programs = ["{program}"]
+install = "apt-get install it"
+version = ["{{{program}}}", "-c", "echo 1.2"]
+address_space_bytes = 1000000
+[limits]
+cpu_time_s = 1
+wall_time_s = 2
+memory_bytes = 3
+processes = 4
+output_bytes = 5
+file_bytes = 6
+open_files = 7
+[compile]
+command = ["{{{program}}}"]
+[compile.limits]
+cpu_time_s = 9
+[run]
+command = ["{{{program}}}", "{{runtime}}/judge.sh"]
+[[self_check]]
+verdict = "PASSED"
+solution = ""
+test = ""
+"""
+
+
+def _write(folder: Path, program: str) -> Path:
+    (folder / "language.toml").write_text(_LANGUAGE.format(program=program), encoding="ascii")
+    return folder
+
+
+def test_a_folder_with_a_language_toml_is_a_language(tmp_path: Path) -> None:
+    language = load_language(_write(tmp_path, "sh"))
+    programs = language.programs
+    assert programs is not None
+    assert language.version == "1.2"
+    assert programs.compile is not None
+    limits = programs.compile.limits
+    assert (limits.cpu_time_s, limits.wall_time_s) == (9, 2)
+    assert programs.tools["sh"] == str(Path("/bin/sh").resolve())
+
+
+def test_a_missing_toolchain_is_named_with_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="no no-such-tool on the PATH: apt-get install it"):
+        load_language(_write(tmp_path, "no-such-tool"))
+
+
+def test_places_are_filled_and_arguments_spliced() -> None:
+    filled = fill(
+        ["{g++}", "-I{runtime}", "{arguments}", "x"], {"g++": "/g", "runtime": "/r"}, "ab"
+    )
+    assert filled == ["/g", "-I/r", "a", "b", "x"]
+
+
+def test_a_place_that_nothing_fills_is_an_error() -> None:
+    with pytest.raises(ValueError, match="nothing fills: 'nope'"):
+        fill(["{nope}"], {})
+
+
+def test_every_language_of_this_project_has_a_self_check_that_fails() -> None:
+    for path in (Path(__file__).parents[3] / "images").glob("*/language.toml"):
+        checks = tomllib.loads(path.read_text(encoding="utf-8"))["self_check"]
+        assert {"PASSED", "ASSERTION_FAILED"} < {check["verdict"] for check in checks}, path
