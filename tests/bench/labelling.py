@@ -298,6 +298,8 @@ def throughput(count: int, folder: Path) -> dict[str, object]:
         "bare_per_s": [round(x) for x in bare],
         "label_per_s": [round(x) for x in ours],
         "share": [round(mine / other, 3) for mine, other in zip(ours, bare, strict=True)],
+        "share_of_all_turns": round(sum(1 / x for x in bare) / sum(1 / x for x in ours), 3),
+        "load": os.getloadavg(),
     }
 
 
