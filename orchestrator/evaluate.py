@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any, Protocol
 
 from orchestrator.benchmarks.read import JudgedProblem
@@ -17,7 +19,7 @@ from orchestrator.domain import (
 )
 from orchestrator.extract import extract_solution
 from orchestrator.passk import Estimate, mean_with_interval, paired_difference, pass_at_k
-from orchestrator.progress import progress
+from orchestrator.progress import Progress, progress
 from orchestrator.report.data import Comparison, Score
 from orchestrator.sampling.prompts import Render
 from orchestrator.sampling.sampler import (
@@ -30,6 +32,9 @@ from orchestrator.sampling.sampler import (
 
 GREEDY = "greedy pass@1"
 
+#: Kinds of samples.
+_GREEDY, _DRAWN = "greedy", "drawn"
+
 
 class Executor(Protocol):
     """What of the sandbox's client is needed here."""
@@ -38,6 +43,19 @@ class Executor(Protocol):
         self, executions: Iterable[Execution], /
     ) -> Iterator[ExecutionResult | ExecutionError]:
         """Runs executions; one outcome each, in any order."""
+
+
+class Journal(Protocol):
+    """Where an interrupted evaluation finds what it had done."""
+
+    def samples(self, kind: str) -> list[tuple[Sampled, dict[str, Any] | None]]:
+        """What is kept of `kind`, each with its judgement as plain data, or None."""
+
+    def add_samples(self, kind: str, samples: Sequence[Sampled]) -> None:
+        """Keeps samples, all of them or none."""
+
+    def judge(self, kind: str, problem_id: str, index: int, judgement: dict[str, Any]) -> None:
+        """Keeps what the sandbox said of a sample."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +124,29 @@ class Evaluation:
         }
 
 
+@dataclass(frozen=True)
+class _Draw:
+    """A sample, and its judgement where an earlier call has made it."""
+
+    kind: str
+    sampled: Sampled
+    judgement: dict[str, Any] | None
+
+
 def evaluate(
     problems: Sequence[JudgedProblem],
     sampler: Sampler,
     client: Executor,
     settings: EvaluationSettings,
     render: Render,
+    *,
+    journal: Journal | None = None,
 ) -> Evaluation:
     """Samples the policy on every problem and judges what comes.
 
     A completion without code counts as wrong.
+
+    journal: what is in it is not done again; None keeps nothing.
 
     Raises:
         ValueError: nothing is to be measured, or a k is outside [1, n].
@@ -126,20 +157,19 @@ def evaluate(
             raise ValueError(f"k={k} is outside [1, n={settings.n}]")
     if not settings.greedy and not settings.n:
         raise ValueError("neither greedy nor n asks for a measure")
-    greedy, drawn = [], []
-    if settings.greedy:
-        greedy = _sample(problems, sampler, render, settings, temperature=0.0, k=1)
-    if settings.n:
-        drawn = _sample(
-            problems, sampler, render, settings, temperature=settings.temperature, k=settings.n
-        )
-    judged = _judge(problems, [*greedy, *drawn], client, settings.limits)
-    outcomes = _outcomes(problems, judged, len(greedy))
+    drawn: list[_Draw] = []
+    for kind, wanted in ((_GREEDY, int(settings.greedy)), (_DRAWN, settings.n)):
+        if wanted:
+            drawn += _sample(
+                problems, sampler, render, settings, kind=kind, k=wanted, journal=journal
+            )
+    judged = _judge(problems, drawn, client, settings.limits, journal)
+    outcomes = _outcomes(problems, judged)
     scores = _scores(outcomes, settings)
     return Evaluation(
         scores=scores,
         means={m: mean_with_interval(list(by.values())) for m, by in scores.items() if by},
-        not_executed=sum(sample.passed is None for _, sample in judged),
+        not_executed=sum(sample.passed is None for *_, sample in judged),
         problems=outcomes,
     )
 
@@ -176,9 +206,10 @@ def _sample(
     render: Render,
     settings: EvaluationSettings,
     *,
-    temperature: float,
+    kind: str,
     k: int,
-) -> list[Sampled]:
+    journal: Journal | None,
+) -> list[_Draw]:
     prompts = [
         PromptSpec(
             judged.problem.id,
@@ -188,50 +219,64 @@ def _sample(
         )
         for judged in problems
     ]
+    temperature = 0.0 if kind == _GREEDY else settings.temperature
     how = SamplingSettings(temperature, settings.max_new_tokens, settings.top_p, settings.stop)
-    title = "greedy samples" if temperature == 0 else f"samples at temperature {temperature:g}"
-    drawing = sampler.sample(prompts, how)
-    return list(progress(drawing, title, "samples", total=len(prompts) * k))
+    title = "greedy samples" if kind == _GREEDY else f"samples at temperature {temperature:g}"
+    found = [] if journal is None else journal.samples(kind)
+    done = {sampled.problem_id for sampled, _ in found}
+    draws = [_Draw(kind, sampled, judgement) for sampled, judgement in found]
+    with Progress(len(prompts) * k, title, "samples", done=len(draws)) as bar:
+        if len(done) < len(prompts):
+            drawing = sampler.sample(prompts, how, done)
+            # The k samples of a problem come one after the other.
+            while samples := list(islice(drawing, k)):
+                if journal is not None:
+                    journal.add_samples(kind, samples)
+                draws += [_Draw(kind, sampled, None) for sampled in samples]
+                bar.advance(len(samples))
+    return draws
 
 
 def _judge(
-    problems: Sequence[JudgedProblem], samples: Sequence[Sampled], client: Executor, limits: Limits
-) -> list[tuple[str, JudgedSample]]:
-    """One judgement per sample, with its problem, in their order; equals are executed once."""
+    problems: Sequence[JudgedProblem],
+    draws: Sequence[_Draw],
+    client: Executor,
+    limits: Limits,
+    journal: Journal | None,
+) -> list[tuple[str, str, JudgedSample]]:
+    """(Kind, problem, judgement) of every sample, in their order; equals are executed once."""
     by_id = {judged.problem.id: judged for judged in problems}
-    numbers: dict[tuple[str, str], str] = {}  # of executions, by problem and source
-    executions: list[Execution] = []
-    waiting: list[tuple[str, JudgedSample, str | None]] = []
-    for sample in samples:
-        judged = by_id[sample.problem_id]
-        found = extract_solution(judged.problem, sample.text)
-        unjudged = JudgedSample(
-            sample.index, sample.text, sample.truncated, found.how, passed=False, message="no code"
+    executions: dict[tuple[str, str], Execution] = {}  # by problem and source
+    waiting: defaultdict[str, list[int]] = defaultdict(list)  # places in `judged`, by execution
+    judged: list[tuple[str, str, JudgedSample]] = []
+    for draw in draws:
+        sampled, problem = draw.sampled, by_id[draw.sampled.problem_id]
+        found = extract_solution(problem.problem, sampled.text)
+        sample = JudgedSample(
+            sampled.index, sampled.text, sampled.truncated, found.how, False, message="no code"
         )
-        if found.source is None:
-            waiting.append((sample.problem_id, unjudged, None))
-            continue
-        key = (sample.problem_id, found.source)
-        if key not in numbers:
-            numbers[key] = str(len(executions))
-            language, suite = judged.problem.language, judged.suite
-            executions.append(Execution(numbers[key], language, found.source, suite, limits))
-        waiting.append((sample.problem_id, unjudged, numbers[key]))
-    outcomes = {
-        outcome.id: outcome
-        for outcome in progress(
-            client.execute_many(executions), "executions", "executions", total=len(executions)
-        )
-    }
-    return [
-        (id, sample if number is None else _read(sample, outcomes.get(number)))
-        for id, sample, number in waiting
-    ]
+        if draw.judgement is not None:
+            sample = replace(sample, **_read_judgement(draw.judgement))
+        elif found.source is not None:
+            sample = replace(sample, passed=None, message="no outcome came back")
+            key = (sampled.problem_id, found.source)
+            if key not in executions:
+                name, language = str(len(executions)), problem.problem.language
+                executions[key] = Execution(name, language, found.source, problem.suite, limits)
+            waiting[executions[key].id].append(len(judged))
+        judged.append((draw.kind, sampled.problem_id, sample))
+    outcomes = client.execute_many(executions.values())
+    for outcome in progress(outcomes, "executions", "executions", total=len(executions)):
+        for place in waiting[outcome.id]:
+            kind, problem_id, sample = judged[place]
+            sample = _read(sample, outcome)
+            judged[place] = (kind, problem_id, sample)
+            if journal is not None and sample.passed is not None:
+                journal.judge(kind, problem_id, sample.index, _judgement(sample))
+    return judged
 
 
-def _read(sample: JudgedSample, outcome: ExecutionResult | ExecutionError | None) -> JudgedSample:
-    if outcome is None:
-        return replace(sample, passed=None, message="no outcome came back")
+def _read(sample: JudgedSample, outcome: ExecutionResult | ExecutionError) -> JudgedSample:
     if isinstance(outcome, ExecutionError):
         return replace(sample, passed=None, message=f"{outcome.code}: {outcome.message}")
     return replace(
@@ -244,16 +289,27 @@ def _read(sample: JudgedSample, outcome: ExecutionResult | ExecutionError | None
     )
 
 
+def _judgement(sample: JudgedSample) -> dict[str, Any]:
+    return {name: getattr(sample, name) for name in ("passed", "verdict", "phase", "message")}
+
+
+def _read_judgement(kept: dict[str, Any]) -> dict[str, Any]:
+    return {**kept, "verdict": Verdict(kept["verdict"]), "phase": Phase(kept["phase"])}
+
+
 def _outcomes(
-    problems: Sequence[JudgedProblem], judged: Sequence[tuple[str, JudgedSample]], greedy: int
+    problems: Sequence[JudgedProblem], judged: Sequence[tuple[str, str, JudgedSample]]
 ) -> tuple[ProblemOutcome, ...]:
-    """Per problem, in their order; the first `greedy` of what was judged are greedy samples."""
-    best = dict(judged[:greedy])
+    """Per problem, in their order."""
+    greedy: dict[str, JudgedSample] = {}
     drawn: dict[str, list[JudgedSample]] = {p.problem.id: [] for p in problems}
-    for problem_id, sample in judged[greedy:]:
-        drawn[problem_id].append(sample)
+    for kind, problem_id, sample in judged:
+        if kind == _GREEDY:
+            greedy[problem_id] = sample
+        else:
+            drawn[problem_id].append(sample)
     return tuple(
-        ProblemOutcome(id, best.get(id), tuple(sorted(samples, key=lambda s: s.index)))
+        ProblemOutcome(id, greedy.get(id), tuple(sorted(samples, key=lambda s: s.index)))
         for id, samples in drawn.items()
     )
 

@@ -95,10 +95,11 @@ def _input(source: Path) -> Iterator[tuple[Path, str]]:
     if source != STANDARD:
         yield source, str(source)
         return
-    with tempfile.NamedTemporaryFile(prefix="plum-execute-") as copy:
+    # Without a name: nothing stays behind, however this process ends.
+    with tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(sys.stdin.buffer, copy)
         copy.flush()
-        yield Path(copy.name), "<stdin>"
+        yield Path(f"/proc/self/fd/{copy.fileno()}"), "<stdin>"
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The label policy: from what is known about a candidate to desirable, undesirable or dropped.
 
-Pure. A candidate is *desirable* if it passes every kept suite, *undesirable* if it runs and
-fails at least one, and *dropped* where anything says that it does not run, that it cheated,
+Pure. A candidate meets the kept suites of its problem in their order, until one settles its
+label. It is *desirable* if it passes every kept suite, *undesirable* if it runs and fails one,
+and *dropped* where anything says that it does not run, that it cheated,
 that a suite is broken, or that something needed is not known. A problem without a desirable
 candidate is dropped whole. Every candidate gets exactly one label, with a reason.
 """
@@ -57,6 +58,7 @@ class Label:
     value: bool | None
     reason: LabelReason
     detail: str = ""
+    suite: str | None = None  # SHA-256 of the suite that decided, where one did
 
 
 def label_candidate(
@@ -70,7 +72,7 @@ def label_candidate(
     """The label of one candidate, before its siblings are looked at.
 
     `outcomes` has one entry per kept suite, None where it was not executed. `check` is None
-    where no static check was asked for. `extracted` is False where the completion holds no
+    where no static check was asked for; `decisive` says which outcomes to give. `extracted` is False where the completion holds no
     code, `truncated` True where the length limit cut it: then the rest is not looked at.
     """
     if truncated:
@@ -86,6 +88,21 @@ def label_candidate(
     return min(read, key=lambda label: _PRECEDENCE.index(label.reason))
 
 
+def decisive(
+    outcomes: Sequence[ExecutionResult | ExecutionError | None],
+) -> Sequence[ExecutionResult | ExecutionError | None]:
+    """Of a candidate's outcomes in the order of the suites, those that its label is made of.
+
+    They end with the first suite that is not known to be passed: that one settles the label, and
+    what came of later suites does not count. So a label is the same whether or not the rest is
+    executed, and the executions that it needs are made one after the other.
+    """
+    for index, outcome in enumerate(outcomes):
+        if not isinstance(outcome, ExecutionResult) or outcome.verdict is not Verdict.PASSED:
+            return outcomes[: index + 1]
+    return outcomes
+
+
 def label_problem(labels: Sequence[Label]) -> list[Label]:
     """The final labels of all candidates of one problem, in their order.
 
@@ -95,7 +112,9 @@ def label_problem(labels: Sequence[Label]) -> list[Label]:
     if any(label.value is True for label in labels):
         return list(labels)
     return [
-        label if label.value is None else Label(None, LabelReason.NO_PASSING_CANDIDATE)
+        label
+        if label.value is None
+        else Label(None, LabelReason.NO_PASSING_CANDIDATE, suite=label.suite)
         for label in labels
     ]
 

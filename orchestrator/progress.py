@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TextIO, TypeVar
 
@@ -12,6 +12,11 @@ T = TypeVar("T")
 
 #: Seconds between two plain lines.
 _PLAIN_EVERY_S = 5.0
+#: Seconds between two reports to whoever else wants to know.
+_REPORT_EVERY_S = 1.0
+
+#: Told the units that are finished.
+Report = Callable[[int], None]
 
 
 class Progress:
@@ -20,6 +25,7 @@ class Progress:
     total: how many units there will be, or None where that is not known.
     unit: the name of one unit in the plural, for example "executions".
     done: units that an earlier run has finished; they do not count for the rate.
+    report: called at the beginning, once a second or less often, and at the end.
     """
 
     def __init__(
@@ -30,13 +36,15 @@ class Progress:
         *,
         done: int = 0,
         stream: TextIO | None = None,
+        report: Report | None = None,
     ) -> None:
+        self._report = report
         self._description = description
         self._unit = unit
         self._total = total
         self._done = self._first = done
         self._stream = stream if stream is not None else sys.stderr
-        self._began = self._spoke = time.monotonic()
+        self._began = self._spoke = self._reported = time.monotonic()
         self._bar = None
         if self._stream.isatty():
             from tqdm import tqdm
@@ -51,6 +59,8 @@ class Progress:
             )
 
     def __enter__(self) -> Progress:
+        if self._report is not None:
+            self._report(self._done)
         return self
 
     def __exit__(
@@ -59,6 +69,8 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._report is not None and kind is None:
+            self._report(self._done)
         if self._bar is not None:
             self._bar.close()
         elif self._done > self._first:
@@ -67,6 +79,9 @@ class Progress:
     def advance(self, units: int = 1) -> None:
         """Notes that `units` more are finished."""
         self._done += units
+        if self._report is not None and time.monotonic() - self._reported >= _REPORT_EVERY_S:
+            self._reported = time.monotonic()
+            self._report(self._done)
         if self._bar is not None:
             self._bar.update(units)
         elif time.monotonic() - self._spoke >= _PLAIN_EVERY_S:

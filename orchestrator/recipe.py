@@ -1,7 +1,7 @@
 """A run's settings, read from a TOML file into frozen dataclasses. Strict: see `recipe_table`.
 
-Sections that are absent leave their stages out, except `[run]`, `[quality]`, `[sandbox]`
-and `[check]`, whose defaults serve, and `[instructions]`, which is required.
+Sections that are absent leave their stages out, except `[run]`, `[quality]`, `[sandbox]`,
+`[check]` and `[label]`, whose defaults serve, and `[instructions]`, which is required.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.check_codes import CHECK_CODES, Meaning
-from orchestrator.domain import Limits
 from orchestrator.recipe_export import ExportSection, read_export_section
 from orchestrator.recipe_generation import (
     GenerationSection,
@@ -25,11 +24,11 @@ from orchestrator.recipe_instructions import (
     InstructionsSection,
     read_instructions_section,
 )
+from orchestrator.recipe_sandbox import SandboxSection, read_sandbox_section
 from orchestrator.recipe_table import RecipeTable
 
 SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
 TRAIN_METHODS = ("kto", "dpo", "sft")
-LAUNCHERS = ("process", "docker")
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,6 @@ class RunSection:
 
 
 @dataclass(frozen=True)
-class SandboxSection:
-    """`[sandbox]`: where candidates run. Without `address`, an embedded server is started."""
-
-    address: str | None
-    launcher: str
-    slots: int | None
-    limits: Limits
-
-
 @dataclass(frozen=True)
 class SamplingSection:
     """`[sampling]`: which policy, and how its completions are drawn.
@@ -80,6 +70,17 @@ class CheckSection:
 
     enabled: bool
     codes: dict[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class LabelSection:
+    """`[label]`: how candidates are labelled.
+
+    early_stop: a candidate meets no further suite once its label is settled. False executes
+    everything, for analysis; the labels are the same.
+    """
+
+    early_stop: bool
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Recipe:
     sandbox: SandboxSection
     sampling: SamplingSection | None
     check: CheckSection
+    label: LabelSection
     export: ExportSection | None
     train: TrainSection | None
     evaluation: tuple[EvaluationSection, ...]
@@ -141,6 +143,7 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
     generation, quality = top.optional_table("generation"), top.table("quality")
     sandbox = top.table("sandbox")
     sampled, check = top.optional_table("sampling"), top.table("check")
+    label = top.table("label")
     exported, train = top.optional_table("export"), top.optional_table("train")
     evaluation = top.tables("evaluation")
     top.finish()  # first, as a misspelt section would show as something missing elsewhere
@@ -150,9 +153,10 @@ def load_recipe(file: Path, base: Path | None = None) -> Recipe:
         instructions=read_instructions_section(instructions),
         generation=read_generation_section(generation),
         quality=read_quality_section(quality),
-        sandbox=_sandbox(sandbox),
+        sandbox=read_sandbox_section(sandbox),
         sampling=sampling,
         check=_check(check, settings.language),
+        label=_label(label),
         export=read_export_section(exported),
         train=_train(train, sampling),
         evaluation=tuple(_evaluation(table) for table in evaluation),
@@ -165,29 +169,6 @@ def _run(table: RecipeTable) -> RunSection:
     section = RunSection(
         seed=table.integer("seed", 0, 0, 2**31 - 1), language=table.text("language", "python")
     )
-    table.finish()
-    return section
-
-
-def _sandbox(table: RecipeTable) -> SandboxSection:
-    if "address" in table and "launcher" in table:
-        raise table.error("address", "and launcher exclude each other: remove one")
-    limits = table.table("limits")
-    section = SandboxSection(
-        address=table.optional_text("address"),
-        launcher=table.choice("launcher", LAUNCHERS, "process"),
-        slots=table.optional_integer("slots", 1, 1024),
-        limits=Limits(
-            cpu_time_s=limits.optional_number("cpu_time_s", 0.01, 3600.0),
-            wall_time_s=limits.optional_number("wall_time_s", 0.01, 7200.0),
-            memory_bytes=limits.optional_integer("memory_bytes", 16 << 20, 64 << 30),
-            processes=limits.optional_integer("processes", 1, 4096),
-            output_bytes=limits.optional_integer("output_bytes", 1 << 10, 1 << 30),
-            file_bytes=limits.optional_integer("file_bytes", 64 << 10, 16 << 30),
-            open_files=limits.optional_integer("open_files", 16, 65536),
-        ),
-    )
-    limits.finish()
     table.finish()
     return section
 
@@ -220,6 +201,12 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
         raise table.error("base_urls", "is missing: the openai backend needs at least one")
     if section.temperature == 0 and section.k > 1:
         raise table.error("temperature", f"= 0 gives {section.k} equal samples: set k = 1")
+    table.finish()
+    return section
+
+
+def _label(table: RecipeTable) -> LabelSection:
+    section = LabelSection(early_stop=table.flag("early_stop", True))
     table.finish()
     return section
 

@@ -132,6 +132,10 @@ class RecipeTable:
             raise self.error(key, f"= {self.text(key)!r}: there is no {path}")
         return path
 
+    def optional_file(self, key: str) -> Path | None:
+        """An existing file or folder, as an absolute path, or None where the key is absent."""
+        return self.file(key) if self._offers(key) else None
+
     def optional_place(self, key: str) -> Path | None:
         """Where a file is or will be made, as an absolute path, or None where the key is absent."""
         return self._base / Path(self.text(key)).expanduser() if self._offers(key) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InputError
+from orchestrator.progress import Progress
 from orchestrator.recipe import Recipe, load_recipe
-from orchestrator.sandbox.client import SandboxClient
-from orchestrator.sandbox.embedded import open_sandbox
+from orchestrator.sandbox.client import SandboxClient, Tls, read_token
+from orchestrator.sandbox.embedded import embedded_sandbox
 from orchestrator.store.database import Database, open_writer
+from orchestrator.store.progress import Moment, record_moment
 from orchestrator.store.stages import meta, set_meta
 
 #: The copy of the recipe, for people; the store holds what is compared.
@@ -23,9 +26,13 @@ _RECIPE = "recipe.toml"
 
 #: Settings that say where and how fast work is done, not what comes of it.
 _MAY_CHANGE = (
-    "sandbox.address",
+    "label.early_stop",
+    "sandbox.addresses",
+    "sandbox.ca",
     "sandbox.launcher",
+    "sandbox.retry_for_s",
     "sandbox.slots",
+    "sandbox.token_file",
     ".api_key_env",
     ".base_url",
     ".base_urls",
@@ -59,16 +66,33 @@ class Run:
         """
         if not self._clients:
             settings = self.recipe.sandbox
-            address = self._resources.enter_context(
-                open_sandbox(
-                    settings.address,
-                    settings.launcher,
-                    slots=settings.slots,
-                    languages=[self.recipe.run.language],
-                )
+            addresses = settings.addresses or (
+                self._resources.enter_context(
+                    embedded_sandbox(
+                        settings.launcher,
+                        slots=settings.slots,
+                        languages=[self.recipe.run.language],
+                    )
+                ),
             )
-            self._clients.append(self._resources.enter_context(SandboxClient([address])))
+            client = SandboxClient(
+                addresses,
+                token=None if settings.token_file is None else read_token(settings.token_file),
+                tls=None if settings.ca is None else Tls(settings.ca),
+                retry_s=settings.retry_for_s,
+            )
+            self._clients.append(self._resources.enter_context(client))
         return self._clients[0]
+
+    def progress(self, total: int | None, work: str, unit: str, *, done: int = 0) -> Progress:
+        """A display of how far `work` is, which `plum status` sees too; see `Progress`."""
+        began_at = time.time()
+
+        def report(units: int) -> None:
+            moment = Moment(work, unit, units, total, done, began_at, time.time())
+            record_moment(self.db, moment)
+
+        return Progress(total, work, unit, done=done, report=report)
 
     def recipe_sha(self) -> str:
         """Hex digest of the settings, for the files that a run leaves."""

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from orchestrator.generation.amount import answers_wanted
 from orchestrator.store.database import Database, open_reader, writer_pid
+from orchestrator.store.executions import error_counts
 from orchestrator.store.problems import counts_by_source
+from orchestrator.store.progress import Moment, latest_moment
 from orchestrator.store.stages import StageRecord, meta, stage_records
 
 
@@ -28,6 +30,8 @@ class Status:
     counts: tuple[Count, ...]
     stages: tuple[StageRecord, ...]
     writer_pid: int | None  # of the process that works on it now
+    at_work: Moment | None  # what that process is doing, where it is the kind that takes long
+    errors: dict[str, int]  # executions that did not take place so far, by code and message
 
 
 def read_status(folder: Path) -> Status:
@@ -37,7 +41,18 @@ def read_status(folder: Path) -> Status:
         InputError: there is no run.
     """
     with open_reader(folder) as db:
-        return Status(tuple(_counts(db)), tuple(stage_records(db)), writer_pid(folder))
+        pid, moment = writer_pid(folder), latest_moment(db)
+        return Status(
+            counts=tuple(_counts(db)),
+            stages=tuple(stage_records(db)),
+            writer_pid=pid,
+            at_work=None if pid is None or _finished(moment) else moment,
+            errors=error_counts(db),
+        )
+
+
+def _finished(moment: Moment | None) -> bool:
+    return moment is None or moment.done == moment.total
 
 
 def _counts(db: Database) -> list[Count]:

@@ -14,6 +14,7 @@ from orchestrator.cli.sandbox_options import SandboxChoice, sandbox_options
 from orchestrator.cli.stages import INCOMPLETE, run_and_print
 from orchestrator.evaluate import Evaluation, EvaluationSettings
 from orchestrator.evaluate import evaluate as measure
+from orchestrator.journal import journal_beside, remove_journal
 from orchestrator.sampling.policy import Policy
 
 
@@ -44,7 +45,8 @@ from orchestrator.sampling.policy import Policy
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write everything here as JSON: scores, completions, verdicts.",
+    help="Write everything here as JSON: scores, completions, verdicts. Until then, what is done "
+    "is kept beside it; run the same command again to go on.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @sandbox_options
@@ -90,10 +92,16 @@ def evaluate(
     problems = read_benchmark(benchmark, shape, limit)
     render = policy.renderer()
     languages = sorted({judged.problem.language for judged in problems})
-    with closing(policy.sampler()) as sampler, sandbox.open(languages) as client:
-        evaluation = measure(problems, sampler, client, settings, render)
+    with (
+        journal_beside(output, policy, settings, problems, render) as journal,
+        closing(policy.sampler()) as sampler,
+        sandbox.open(languages) as client,
+    ):
+        evaluation = measure(problems, sampler, client, settings, render, journal=journal)
     if output is not None:
         output.write_text(json.dumps(evaluation.to_json()) + "\n", encoding="utf-8")
+        if not evaluation.not_executed:
+            remove_journal(output)
     if as_json:
         named = {"model": policy.model, "benchmark": str(benchmark)}
         click.echo(json.dumps(named | evaluation.summary()))

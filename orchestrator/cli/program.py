@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import NoReturn
 
@@ -10,6 +11,9 @@ import click
 from orchestrator.errors import PlumError
 
 _INTERRUPTED = 130
+
+#: A full disk, a full quota, a limit on the size of files.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_program(command: click.Command, name: str, again: str) -> NoReturn:
@@ -37,4 +41,10 @@ def run_program(command: click.Command, name: str, again: str) -> NoReturn:
         # Whoever read our standard output has enough; a second failure at exit would only add noise.
         sys.stderr.close()
         code = 1
+    except OSError as e:
+        if e.errno not in _NO_ROOM:
+            raise
+        where = "" if e.filename is None else f"{e.filename}: "
+        print(f"{name}: {where}{e.strerror}; what was stored before is kept", file=sys.stderr)
+        code = PlumError.exit_code
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.errors import InputError
-from orchestrator.sandbox.client import SandboxClient, Tls
+from orchestrator.sandbox.client import SandboxClient, Tls, read_token
 from orchestrator.sandbox.embedded import open_sandbox
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,7 +41,7 @@ class SandboxChoice:
             addresses = self.addresses or (found,)
             with SandboxClient(
                 addresses,
-                token=None if self.token_file is None else _token(self.token_file),
+                token=None if self.token_file is None else read_token(self.token_file),
                 tls=None if self.ca is None else Tls(self.ca),
                 retry_s=self.retry_for,
             ) as client:
@@ -104,10 +103,3 @@ def sandbox_options(command: F) -> F:
         return command(sandbox=choice, **rest)
 
     return with_choice  # type: ignore[return-value]
-
-
-def _token(path: Path) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"--sandbox-token-file {path}: {e}") from e

@@ -26,6 +26,17 @@ class NamedCount:
 
 
 @dataclass(frozen=True)
+class ConsistencyRow:
+    """The generator's answers for one dataset, and what became of their suites."""
+
+    dataset: str
+    answers: int
+    suites: int  # that were executed with their own reference solution
+    consistent: int  # that it passes
+    kept: int  # that no filter left out
+
+
+@dataclass(frozen=True)
 class ContaminatedRow:
     """A row of the instructions that overlaps with problems of benchmarks, and with which."""
 
@@ -125,6 +136,7 @@ class ProblemView:
     language: str
     suites: tuple[SuiteView, ...] = ()
     candidates: tuple[CandidateView, ...] = ()
+    more_candidates: int = 0  # that are left out
 
 
 @dataclass(frozen=True)
@@ -137,11 +149,15 @@ class ReportData:
     funnel: tuple[FunnelStep, ...] = ()
     drops: tuple[NamedCount, ...] = ()  # rows of the instructions that are not used, by reason
     contaminated: tuple[ContaminatedRow, ...] = ()  # the first of them
-    consistency: tuple[NamedCount, ...] = ()  # suites by what became of them
+    consistency: tuple[ConsistencyRow, ...] = ()  # by dataset, as the paper's Table 1
+    suites: tuple[NamedCount, ...] = ()  # by what became of them
     verdicts: tuple[VerdictCount, ...] = ()
     check_codes: tuple[NamedCount, ...] = ()  # static findings by code
     labels: tuple[LabelCount, ...] = ()
     correct_shares: tuple[float, ...] = ()  # per problem, desirable over all its samples
     comparisons: tuple[Comparison, ...] = ()
     timings: tuple[Timing, ...] = ()
-    problems: tuple[ProblemView, ...] = ()
+    costs: tuple[tuple[str, str], ...] = ()  # what generation took, as (name, amount)
+    problems: tuple[ProblemView, ...] = ()  # for the browser
+    problems_total: int = 0  # from which those of the browser were drawn
+    seed: int = 0  # with which they were drawn

@@ -70,6 +70,7 @@
     detail.replaceChildren(make("h2", problem.id), make("pre", problem.instruction));
     if (problem.suites.length) add(detail, make("h3", "Suites"), ...problem.suites.map(suiteView));
     if (problem.candidates.length) add(detail, make("h3", "Candidates"), ...problem.candidates.map(candidateView));
+    if (problem.more_candidates) add(detail, make("p", `${problem.more_candidates} more candidates are not on this page.`, "quiet"));
     for (const button of list.querySelectorAll("button")) {
       button.setAttribute("aria-current", String(button.dataset.id === problem.id));
     }
@@ -93,6 +94,24 @@
     if (found.length) show(found[0]);
     else detail.replaceChildren(make("p", "No problem matches.", "quiet"));
   };
+  // In the address, #problem/ID or #problem/ID/INDEX shows a problem, and unfolds a candidate of
+  // it; #find/TEXT filters.
+  const follow = () => {
+    const [kind, id, index] = location.hash.slice(1).split("/").map(decodeURIComponent);
+    if (kind === "find") {
+      filter.value = id;
+      refresh();
+    }
+    const problem = kind === "problem" && problems.find((one) => one.id === id);
+    if (!problem) return;
+    show(problem);
+    const views = detail.querySelectorAll("details");
+    const place = problem.candidates.findIndex((candidate) => String(candidate.index) === index);
+    if (place >= 0) views[problem.suites.length + place].open = true;
+  };
+
   filter.addEventListener("input", refresh);
+  window.addEventListener("hashchange", follow);
   refresh();
+  follow();
 })();

@@ -26,8 +26,10 @@ from orchestrator.report.charts import bars, histogram, intervals
 from orchestrator.report.data import ProblemView, ReportData
 
 #: What the problem browser holds at most, so that browsers can still open the page.
-MAX_PROBLEMS = 400
+MAX_PROBLEMS = 200
+MAX_CANDIDATES = 50
 MAX_TEXT_CHARS = 6_000
+MAX_BROWSER_CHARS = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class _VerdictRow:
 def render_report(data: ReportData) -> str:
     """The page."""
     style, script = _asset("page.css"), _asset("page.js")
-    shown = data.problems[:MAX_PROBLEMS]
+    shown = _shown(data.problems)
     page = (
         _environment()
         .get_template("page.html")
@@ -52,13 +54,14 @@ def render_report(data: ReportData) -> str:
             script=Markup(script),
             style_hash=_csp_hash(style),
             script_hash=_csp_hash(script),
-            problems_json=Markup(_script_json([_bounded(p) for p in shown])),
+            problems_json=Markup(f"[{','.join(shown)}]"),
             shown=len(shown),
+            total=max(data.problems_total, len(data.problems)),
             phases=list(Phase),
             verdicts=_verdict_rows(data),
             funnel=bars([step.count for step in data.funnel]),
             drops=bars([row.count for row in data.drops]),
-            consistency=bars([row.count for row in data.consistency]),
+            suites=bars([row.count for row in data.suites]),
             check_codes=bars([row.count for row in data.check_codes]),
             labels=bars([row.count for row in data.labels]),
             timings=bars([row.wall_s for row in data.timings]),
@@ -97,6 +100,19 @@ def _script_json(value: Any) -> str:
     """JSON that cannot end the script element that holds it, nor open a comment in it."""
     text = json.dumps(value, separators=(",", ":"))  # ASCII: lone surrogates stay escapes
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _shown(problems: Sequence[ProblemView]) -> list[str]:
+    """The problems of the browser, each as JSON: as many as fit."""
+    shown: list[str] = []
+    characters = 0
+    for problem in problems[:MAX_PROBLEMS]:
+        text = _script_json(_bounded(problem))
+        characters += len(text)
+        if characters > MAX_BROWSER_CHARS:
+            break
+        shown.append(text)
+    return shown
 
 
 def _bounded(problem: ProblemView) -> dict[str, Any]:

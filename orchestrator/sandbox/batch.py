@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 import time
 from collections import deque
@@ -44,6 +45,9 @@ _STREAM_AGE_S = 30.0
 #: A server accepts a stream before it executes anything; one that has not after this long is
 #: as good as none.
 _OPENING_S = 10.0
+#: A server that has executions and answers none of them for this long, and the longest wall
+#: time limit that was asked for, is as good as none too.
+_MUTE_S = 300.0
 
 #: What a stream may end with that another try cannot mend.
 _FATAL = frozenset(
@@ -98,34 +102,34 @@ class Batch:
         #: Since when work waits and no stream is up.
         self._down_since: float | None = None
         self._last_error = "not connected yet"
+        self._longest_wall_s = 0.0
 
-    def outcomes(self, executions: Iterable[Execution]) -> Iterator[Outcome]:
+    def outcomes(self, executions: Iterable[Execution | None]) -> Iterator[Outcome]:
         """The outcomes, in any order.
+
+        executions: None says that there is nothing to do before another outcome is taken; where
+            none is on its way, it is the end.
 
         Raises:
             SandboxError: a server refuses us altogether (no token, no such service).
         """
         source = iter(executions)
         unanswered = 0
-        exhausted = False
         try:
             while True:
-                while not exhausted and unanswered < self._in_flight:
-                    execution = next(source, None)
+                for execution in itertools.islice(source, self._in_flight - unanswered):
                     if execution is None:
-                        exhausted = True
-                    else:
-                        unanswered += 1
-                        self._accept(execution)
+                        break
+                    unanswered += 1
+                    self._accept(execution)
+                if not unanswered:
+                    return
                 self._assign()
+                if not self._done:
+                    self._wait()
                 while self._done:
                     unanswered -= 1
                     yield self._done.popleft()
-                if unanswered < self._in_flight and not exhausted:
-                    continue
-                if not unanswered:
-                    return
-                self._wait()
         finally:
             for stream in self._streams():
                 stream.cancel()
@@ -140,6 +144,7 @@ class Batch:
         except ValueError as e:
             self._fail(execution, StatusCode.INVALID_ARGUMENT, str(e))
         else:
+            self._longest_wall_s = max(self._longest_wall_s, execution.limits.wall_time_s or 0.0)
             self._pending.append(Item(execution, request))
 
     def _fail(self, execution: Execution, code: StatusCode, message: str) -> None:
@@ -174,49 +179,56 @@ class Batch:
         return (self._per_lane if stream.up else 1) - len(stream.outstanding)
 
     def _wait(self) -> None:
-        """Waits for one event, or until something has to be done without one."""
+        """Waits for events, or until something has to be done without one."""
         try:
-            event = self._events.get_nowait()
+            event = self._events.get(timeout=self._next_timeout())
+            self._handle(event)
+            while True:
+                self._handle(self._events.get_nowait())
         except Empty:
-            try:
-                event = self._events.get(timeout=self._next_timeout())
-            except Empty:
-                self._give_up_silent()
-                self._look_at_clock()
-                return
+            pass
+        self._give_up_mute()
+        if self._delayed or self._down_since is not None:
+            self._look_at_clock()
+
+    def _handle(self, event: Event) -> None:
         match event:
             case Opened():
                 event.stream.up = True
+                event.stream.heard_at = time.monotonic()
                 self._down_since = None
             case Answered():
+                event.stream.heard_at = time.monotonic()
                 self._answered(event)
             case Ended():
                 self._ended(event)
             case _:
                 assert_never(event)
-        self._give_up_silent()
-        if self._delayed or self._down_since is not None:
-            self._look_at_clock()
 
-    def _give_up_silent(self) -> None:
-        """Ends the streams that no server has accepted in time; what was sent is sent again."""
-        latest = time.monotonic() - _OPENING_S
-        for stream in self._opening():
-            if stream.began_at <= latest:
-                stream.give_up()
+    def _give_up_mute(self) -> None:
+        """Ends the streams whose servers say nothing; what was sent is sent again."""
+        now = time.monotonic()
+        for stream in self._streams():
+            if now >= self._mute_at(stream):
+                stream.give_up(now - stream.heard_at)
+
+    def _mute_at(self, stream: Stream) -> float:
+        """When `stream` counts as mute, if nothing is heard until then."""
+        if stream.mute_for_s is not None:
+            return math.inf  # it is being given up
+        if not stream.up:
+            return stream.began_at + _OPENING_S
+        return stream.heard_at + _MUTE_S + self._longest_wall_s if stream.outstanding else math.inf
 
     def _next_timeout(self) -> float | None:
         due = [self._delayed[0][0]] if self._delayed else []
-        due += [stream.began_at + _OPENING_S for stream in self._opening()]
+        due += [self._mute_at(stream) for stream in self._streams()]
         if self._pending:
             due += [state.retry_at for state in self._lanes if state.stream is None]
         if self._down_since is not None and not self._connecting():
             due.append(self._down_since + self._retry_s)
-        return max(0.0, min(due) - time.monotonic()) if due else None
-
-    def _opening(self) -> list[Stream]:
-        streams = (state.stream for state in self._lanes)
-        return [s for s in streams if s is not None and not s.up and not s.silent]
+        soonest = min(due, default=math.inf)
+        return None if soonest == math.inf else max(0.0, soonest - time.monotonic())
 
     def _connecting(self) -> bool:
         return any(state.stream is not None for state in self._lanes)
@@ -276,8 +288,8 @@ class Batch:
         code = None
         if error is not None:
             code, details = status_of(error)
-            if stream.silent:
-                code, details = StatusCode.UNAVAILABLE, f"silent for {_OPENING_S:g} s"
+            if stream.mute_for_s is not None:
+                code, details = StatusCode.UNAVAILABLE, f"silent for {stream.mute_for_s:.0f} s"
             self._last_error = f"{code.name}: {details}"
         for state in self._lanes:
             if state.stream is stream:

@@ -17,8 +17,9 @@ import grpc
 from grpc import StatusCode
 
 from orchestrator.domain import CheckResult, CheckStatus, Execution
-from orchestrator.errors import SandboxError
+from orchestrator.errors import InputError, SandboxError
 from orchestrator.sandbox import convert
+from orchestrator.sandbox.addresses import is_single, servers_behind
 from orchestrator.sandbox.batch import Batch, Lane, Outcome
 from orchestrator.sandbox.bounds import source_problem
 from orchestrator.sandbox.info import ServerInfo
@@ -38,12 +39,16 @@ _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
-#: Streams to an address that may stand for several servers.
+#: Streams to an address that may stand for several servers: at least so many, and so many for
+#: each server, as a stream goes to one and which one is not ours to say.
 _STREAMS = 4
+_STREAMS_PER_SERVER = 2
 _IN_FLIGHT_PER_SLOT = 8
 _LEAST_IN_FLIGHT = 32
 
 _INFO_TIMEOUT_S = 10.0
+#: Checks of a full batch take seconds; one that waits in a busy server's queue, minutes.
+_CHECK_TIMEOUT_S = 300.0
 _CHECKED_TOGETHER = 200
 _CHECKED_BYTES = 8 << 20
 _CHECKS_AT_ONCE = 2
@@ -61,6 +66,18 @@ class Tls:
     ca: Path
     certificate: Path | None = None
     key: Path | None = None
+
+
+def read_token(path: Path) -> str:
+    """The bearer token in a file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"the sandbox's token file {path}: {e}") from e
 
 
 class SandboxClient:
@@ -121,9 +138,12 @@ class SandboxClient:
         )
 
     def execute_many(
-        self, executions: Iterable[Execution], in_flight: int | None = None
+        self, executions: Iterable[Execution | None], in_flight: int | None = None
     ) -> Iterator[Outcome]:
         """Runs `executions` and yields what comes of each, in any order, each exactly once.
+
+        An input may depend on the outcomes: where it has nothing to run before it has seen
+        another, it gives None, and is asked again then.
 
         The input is pulled in the caller's thread, at most `in_flight` ahead of the outcomes
         (None: eight for each slot of a server), so it may be endless. Identifiers need not
@@ -132,16 +152,21 @@ class SandboxClient:
         Raises:
             SandboxError: a server refuses us altogether, or none answers at the very start.
         """
+        servers = [servers_behind(address) for address in self._addresses]
         if in_flight is None:
             slots = sum(
                 language.slots
                 for language in self.info(min(self._retry_s, _INFO_TIMEOUT_S)).languages
             )
-            in_flight = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_PER_SLOT * slots * len(self._stubs))
+            in_flight = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_PER_SLOT * slots * sum(servers))
         lanes = [
-            Lane(stub, address, replicated=not _is_single(address))
-            for stub, address in zip(self._stubs, self._addresses, strict=True)
-            for _ in range(1 if _is_single(address) else min(_STREAMS, in_flight))
+            Lane(stub, address, replicated=not is_single(address))
+            for stub, address, count in zip(self._stubs, self._addresses, servers, strict=True)
+            for _ in range(
+                1
+                if is_single(address)
+                else min(max(_STREAMS, _STREAMS_PER_SERVER * count), in_flight)
+            )
         ]
         return Batch(lanes, self._metadata, in_flight, self._retry_s).outcomes(executions)
 
@@ -168,7 +193,7 @@ class SandboxClient:
 
     def _check(self, language: str, batch: list[tuple[str, str]]) -> list[CheckResult]:
         request = convert.check_request(language, batch)
-        response = self._call(lambda stub: stub.Check, request, self._retry_s, timeout_s=None)
+        response = self._call(lambda stub: stub.Check, request, self._retry_s, _CHECK_TIMEOUT_S)
         try:
             return convert.check_results(response, [name for name, _ in batch])
         except ValueError as e:
@@ -181,7 +206,10 @@ class SandboxClient:
         retry_s: float,
         timeout_s: float | None,
     ) -> T:
-        """Calls one server after the other until one answers."""
+        """Calls one server after the other until one answers.
+
+        timeout_s: how long a server may take. One that is mute for so long is passed over.
+        """
         give_up_at = time.monotonic() + retry_s
         delay_s = _BACK_OFF_S[0]
         tries = 0
@@ -192,6 +220,8 @@ class SandboxClient:
                 return method(stub)(request, timeout=timeout_s, metadata=self._metadata)
             except grpc.RpcError as e:
                 code, details = status_of(e)
+                if code is StatusCode.DEADLINE_EXCEEDED and tries < max(2, len(self._stubs)):
+                    continue
                 wait_s = max(delay_s * random.uniform(0.5, 1.5), _asked_s(e))
                 if code not in _RETRIED or time.monotonic() + wait_s > give_up_at:
                     raise SandboxError(f"sandbox {self._where()}: {code.name}: {details}") from e
@@ -222,11 +252,6 @@ def _asked_s(error: grpc.RpcError) -> float:
     if not hasattr(error, "trailing_metadata"):
         return 0.0
     return convert.retry_delay_s([(m.key, m.value) for m in error.trailing_metadata() or ()])
-
-
-def _is_single(address: str) -> bool:
-    """Whether there can be only one server behind `address`."""
-    return address.startswith("unix:")
 
 
 def _batches(candidates: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

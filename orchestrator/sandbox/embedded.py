@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -21,7 +22,9 @@ _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 10.0
 #: A Unix socket's path may have 107 bytes; ours adds this many to the temporary folder's.
 _SOCKET_PATH_BYTES = 107
-_NAME_BYTES = len("/plum-xxxxxxxx/sandbox.sock")
+_NAME_BYTES = len("/plum-sandbox-xxxxxxxx/sandbox.sock")
+_PREFIX = "plum-sandbox-"
+_LOCK = "owner.lock"
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def embedded_sandbox(
     Raises:
         SandboxError: the server did not come up; the message holds its own reason.
     """
-    with tempfile.TemporaryDirectory(prefix="plum-", dir=_short_folder()) as folder:
+    with _private_folder() as folder:
         address = f"unix:{folder}/sandbox.sock"
         command = [_program(), "serve", "--listen", address, "--launcher", launcher]
         command += ["--languages", ",".join(languages), "--may-lack"]
@@ -102,10 +105,36 @@ def _program() -> str:
     return found
 
 
-def _short_folder() -> str | None:
-    """Where to make the private folder; None: the usual place."""
-    usual = len(os.fsencode(tempfile.gettempdir()))
-    return None if usual + _NAME_BYTES <= _SOCKET_PATH_BYTES else "/tmp"
+@contextmanager
+def _private_folder() -> Iterator[str]:
+    """A folder of our own, with a lock in it that is free as soon as this process is gone."""
+    parent = _short_parent()
+    remove_abandoned(parent)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as folder:
+        lock = Path(folder, _LOCK)
+        with lock.with_suffix(".new").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Only now it gets its name: nobody ever finds it there and free while we live.
+            lock.with_suffix(".new").rename(lock)
+            yield folder
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Removes from `parent` the folders of processes that were killed before they could."""
+    for lock in parent.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):  # in use, or gone already
+            if lock.parent.lstat().st_uid != os.getuid():
+                continue
+            with lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent)
+
+
+def _short_parent() -> Path:
+    """Where private folders are made."""
+    usual = tempfile.gettempdir()
+    fits = len(os.fsencode(usual)) + _NAME_BYTES <= _SOCKET_PATH_BYTES
+    return Path(usual if fits else "/tmp")
 
 
 def _wait_ready(process: subprocess.Popen[bytes], log: Path) -> None:

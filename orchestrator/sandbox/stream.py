@@ -61,16 +61,18 @@ class Stream:
     events: SimpleQueue[Event]
     outstanding: dict[str, Item] = field(default_factory=dict)
     up: bool = False
-    silent: bool = False  # given up, for no server has accepted it
+    mute_for_s: float | None = None  # given up, for its server has said nothing for so long
 
     def __post_init__(self) -> None:
-        self.began_at = time.monotonic()
+        self.began_at = self.heard_at = time.monotonic()
         self._requests: SimpleQueue[StreamRequest | None] = SimpleQueue()
         self._call = self.stub.ExecuteStream(self._sent(), metadata=self.metadata)
         threading.Thread(target=self._read, name="plum-sandbox-stream", daemon=True).start()
 
     def send(self, item: Item) -> None:
         """Asks for one execution."""
+        if not self.outstanding:
+            self.heard_at = time.monotonic()  # until now there was nothing to say
         self.outstanding[item.request.execution.id] = item
         self._requests.put(item.request)
 
@@ -83,9 +85,9 @@ class Stream:
         self._call.cancel()
         self._requests.put(None)  # or grpc's thread would wait for requests for ever
 
-    def give_up(self) -> None:
-        """Ends it as one that no server has accepted."""
-        self.silent = True
+    def give_up(self, mute_for_s: float) -> None:
+        """Ends it as one whose server is mute."""
+        self.mute_for_s = mute_for_s
         self.cancel()
 
     def _sent(self) -> Iterator[StreamRequest]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orchestrator.domain import CheckStatus
-from orchestrator.progress import Progress
 from orchestrator.run import Run
 from orchestrator.store.samples import (
     add_checks,
@@ -30,7 +29,7 @@ def check(run: Run) -> StageSummary:
     total = count_unchecked(run.db)
     language = run.recipe.run.language
     if total:
-        with Progress(total, "check", "candidates") as bar:
+        with run.progress(total, "check", "candidates") as bar:
             for page in unchecked_pages(run.db, _BATCH):
                 results = run.sandbox().check(language, page)
                 add_checks(run.db, results)

@@ -25,7 +25,14 @@ from orchestrator.sampling.sampler import Sampler
 from orchestrator.stages.policy import open_policy
 from orchestrator.stages.train import trained_model
 from orchestrator.store.database import Database
-from orchestrator.store.evaluations import AFTER, BEFORE, evaluation, scores, set_evaluation
+from orchestrator.store.evaluations import (
+    AFTER,
+    BEFORE,
+    Journal,
+    evaluation,
+    scores,
+    set_evaluation,
+)
 from orchestrator.store.stages import StageSummary
 
 
@@ -54,8 +61,13 @@ def evaluate(run: Run) -> StageSummary:
                 fingerprint = _fingerprint(run, sampling, benchmark, which)
                 result = evaluation(run.db, benchmark.name, which, fingerprint)
                 if result is None or result["not_executed"]:
-                    result = _measure(run, sampling, benchmark, which, sampler())
+                    journal = Journal(run.db, fingerprint)
+                    result = _measure(
+                        run, sampling, benchmark, which=which, sampler=sampler(), journal=journal
+                    )
                     set_evaluation(run.db, benchmark.name, which, fingerprint, result)
+                    if not result["not_executed"]:
+                        journal.clear()
                 not_executed += result["not_executed"]
     counts = {"benchmarks": len(run.recipe.evaluation)}
     if not_executed:
@@ -87,7 +99,13 @@ def _backend(sampling: SamplingSection, which: str) -> str:
 
 
 def _measure(
-    run: Run, sampling: SamplingSection, benchmark: EvaluationSection, which: str, sampler: Sampler
+    run: Run,
+    sampling: SamplingSection,
+    benchmark: EvaluationSection,
+    *,
+    which: str,
+    sampler: Sampler,
+    journal: Journal,
 ) -> dict[str, Any]:
     problems = read_benchmark(benchmark.path, benchmark.format, benchmark.limit)
     model = sampling.model if which == BEFORE else str(trained_model(run))
@@ -103,7 +121,7 @@ def _measure(
         seed=run.recipe.run.seed,
         limits=run.recipe.sandbox.limits,
     )
-    return measure(problems, sampler, run.sandbox(), settings, render).to_json()
+    return measure(problems, sampler, run.sandbox(), settings, render, journal=journal).to_json()
 
 
 def _fingerprint(

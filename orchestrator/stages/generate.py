@@ -11,7 +11,6 @@ from orchestrator.generation.cache import open_cache
 from orchestrator.generation.provider import Provider, Request, answer_all
 from orchestrator.generation.recorded import RecordedProvider
 from orchestrator.problem import Problem
-from orchestrator.progress import Progress
 from orchestrator.recipe_generation import GenerationSection
 from orchestrator.run import Run
 from orchestrator.run_inputs import freeze_file
@@ -36,7 +35,7 @@ def generate(run: Run) -> StageSummary:
     sources = counts_by_source(run.db).items()
     total = sum(n * answers_wanted(settings.answers_per_problem, source) for source, n in sources)
     with ExitStack() as stack:
-        bar = Progress(total, "generate", "answers", done=count_answers(run.db))
+        bar = run.progress(total, "generate", "answers", done=count_answers(run.db))
         answering = Answering(
             run.db,
             settings,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from datetime import UTC, datetime
-from itertools import islice
 
 from orchestrator.check_codes import fatal_codes
 from orchestrator.domain import ExecutionResult
@@ -12,6 +12,7 @@ from orchestrator.instructions.decontamination import CONTAMINATED
 from orchestrator.problem import Problem
 from orchestrator.report.data import (
     CandidateView,
+    ConsistencyRow,
     ContaminatedRow,
     ExecutionView,
     FunnelStep,
@@ -23,13 +24,20 @@ from orchestrator.report.data import (
     Timing,
     VerdictCount,
 )
+from orchestrator.report.render import MAX_CANDIDATES, MAX_PROBLEMS
 from orchestrator.run import Run
 from orchestrator.stages.evaluate import comparisons
-from orchestrator.store.answers import suite_counts, suites_of
+from orchestrator.store.answers import (
+    cost_usd,
+    self_consistency,
+    suite_counts,
+    suites_of,
+    token_counts,
+)
 from orchestrator.store.database import Database
 from orchestrator.store.executions import outcome_of, verdict_counts
 from orchestrator.store.labels import correct_shares, label_counts, labels_of
-from orchestrator.store.problems import count_problems, drop_counts, drops_for, problem_pages
+from orchestrator.store.problems import count_problems, drop_counts, drops_for, problems_at
 from orchestrator.store.samples import (
     check_code_counts,
     check_of,
@@ -37,10 +45,8 @@ from orchestrator.store.samples import (
     samples_of,
     source,
 )
-from orchestrator.store.stages import stage_records
+from orchestrator.store.stages import StageRecord, stage_records
 
-#: Problems in the browser: more would make a page that no browser likes.
-_PROBLEMS_SHOWN = 200
 _CONTAMINATED_SHOWN = 200
 
 
@@ -49,7 +55,8 @@ def gather(run: Run) -> ReportData:
     db = run.db
     labels = label_counts(db)
     settings = ((key, str(v)) for key, v in run.recipe.flat().items() if v is not None)
-    problems = (problem for page in problem_pages(db, _PROBLEMS_SHOWN) for problem in page)
+    total, seed = count_problems(db), run.recipe.run.seed
+    drawn = sorted(random.Random(seed).sample(range(total), min(total, MAX_PROBLEMS)))
     return ReportData(
         title=run.folder.resolve().name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -61,6 +68,10 @@ def gather(run: Run) -> ReportData:
             for drop in drops_for(db, CONTAMINATED, _CONTAMINATED_SHOWN)
         ),
         consistency=tuple(
+            ConsistencyRow(row.source, row.answers, row.suites, row.consistent, row.kept)
+            for row in self_consistency(db)
+        ),
+        suites=tuple(
             NamedCount("kept" if kept else "open" if kept is None else "dropped", count, reason)
             for (kept, reason), count in suite_counts(db).items()
         ),
@@ -70,10 +81,31 @@ def gather(run: Run) -> ReportData:
         correct_shares=tuple(correct_shares(db)),
         comparisons=tuple(comparisons(db)),
         timings=tuple(
-            Timing(record.summary.stage, record.wall_time_s) for record in stage_records(db)
+            Timing(record.summary.stage, record.wall_time_s, _pace(record))
+            for record in stage_records(db)
         ),
-        problems=tuple(_problem(db, problem) for problem in islice(problems, _PROBLEMS_SHOWN)),
+        costs=_costs(db),
+        problems=tuple(_problem(db, problem) for problem in problems_at(db, drawn)),
+        problems_total=total,
+        seed=seed,
     )
+
+
+def _pace(record: StageRecord) -> str:
+    units = {"generate": "answers", "sample": "samples"}.get(record.summary.stage)
+    count = record.summary.counts.get(units or "", 0)
+    if not count or record.wall_time_s < 1:
+        return ""
+    return f"{count} {units}, {count / record.wall_time_s:.1f} a second"
+
+
+def _costs(db: Database) -> tuple[tuple[str, str], ...]:
+    prompt, completion = token_counts(db)
+    if not prompt and not completion:
+        return ()
+    tokens = (("prompt tokens", f"{prompt:,}"), ("completion tokens", f"{completion:,}"))
+    cost = cost_usd(db)
+    return (*tokens, ("paid, USD", f"{cost:.2f}")) if cost else tokens
 
 
 def _check_codes(run: Run) -> tuple[NamedCount, ...]:
@@ -112,7 +144,8 @@ def _problem(db: Database, problem: Problem) -> ProblemView:
     kept = [(str(suite.answer_id), suite.test_sha) for suite in suites if suite.kept]
     labels = labels_of(db, problem.id)
     candidates = []
-    for sample in samples_of(db, problem.id):
+    samples = samples_of(db, problem.id)
+    for sample in samples[:MAX_CANDIDATES]:
         sha, label = sample.candidate_sha, labels.get(sample.index)
         found = None if sha is None else check_of(db, sha)
         candidates.append(
@@ -145,6 +178,7 @@ def _problem(db: Database, problem: Problem) -> ProblemView:
             for suite in suites
         ),
         candidates=tuple(candidates),
+        more_candidates=len(samples) - len(candidates),
     )
 
 

@@ -39,7 +39,7 @@ def sample(run: Run) -> StageSummary:
     done = complete_problems(run.db, settings.k)
     total = len(problems) * settings.k
     if len(done) < len(problems):
-        with Progress(total, "sample", "samples", done=count_samples(run.db)) as bar:
+        with run.progress(total, "sample", "samples", done=count_samples(run.db)) as bar:
             _draw(run, settings, problems, done, bar)
     counts = {"problems": len(problems), "samples": count_samples(run.db)}
     return StageSummary("sample", counts["samples"] == total, counts)

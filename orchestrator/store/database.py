@@ -12,15 +12,18 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InputError, PlumError
-from orchestrator.store.schema import check_version, migrate
+from orchestrator.store.schema import check_readable, migrate
 
 _FILE = "plum.sqlite3"
 _LOCK = "lock"
+
+_CACHE_KB = 64 << 10
+_CHECKPOINT_PAGES = 8000  # 32 MB
 
 Row = tuple[Any, ...]
 
@@ -32,6 +35,8 @@ def sha256(text: str) -> str:
 
 def storable(text: str) -> str:
     """The text with what SQLite cannot keep (lone surrogates) made visible as escapes."""
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -44,14 +49,22 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside is stored together or not at all."""
+        """Everything inside is stored together or not at all. Inside another, a part of that."""
+        if self._in_transaction():
+            yield
+            return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # On a full disk SQLite may have rolled back by itself, and says so by this flag only.
+            if self._in_transaction():
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
+
+    def _in_transaction(self) -> bool:
+        return self._connection.in_transaction
 
     def write(self, statement: str, parameters: Sequence[Any] = ()) -> None:
         """One statement; a transaction of its own unless it stands in one."""
@@ -100,7 +113,11 @@ def open_writer(folder: Path) -> Iterator[Database]:
         connection = _connect(folder / _FILE, "rwc")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            migrate(connection)
+            # Keys are digests: what is written together lies all over the file. Both let a page be
+            # written once for many of its rows.
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            migrate(connection, folder / _FILE)
             db = Database(folder / _FILE, connection)
             db.wait_for_disk(False)
             yield db
@@ -125,7 +142,7 @@ def open_reader(folder: Path) -> Iterator[Database]:
         connection = _connect(path, "rw")
         try:
             connection.execute("PRAGMA query_only = ON")
-            check_version(connection)
+            check_readable(connection, path)
             yield Database(path, connection)
         finally:
             connection.close()
@@ -171,8 +188,9 @@ def _exclusive(lock: Path) -> Iterator[None]:
                 f"{lock.parent}: process {pid or '(unknown)'} is writing this run; "
                 f"wait for it, or look on with: plum status --run-dir {lock.parent}"
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

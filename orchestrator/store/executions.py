@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from orchestrator.domain import (
     AssertionFailure,
     Assertions,
-    CheckStatus,
     ExecutionError,
     ExecutionResult,
     Phase,
@@ -29,40 +30,47 @@ def pair_id(candidate_sha: str, test_sha: str) -> str:
     return f"{candidate_sha}:{test_sha}"
 
 
-def add_outcome(db: Database, outcome: ExecutionResult | ExecutionError) -> None:
-    """Stores what came of a pair; the outcome's id is its `pair_id`. A result is final."""
-    candidate_sha, test_sha = outcome.id.split(":")
-    if isinstance(outcome, ExecutionError):
-        db.write(
+def add_outcomes(db: Database, outcomes: Iterable[ExecutionResult | ExecutionError]) -> None:
+    """Stores what came of pairs, together; an outcome's id is its `pair_id`. A result is final."""
+    results: list[Row] = []
+    errors: list[Row] = []
+    for outcome in outcomes:
+        pair = tuple(outcome.id.split(":"))
+        if isinstance(outcome, ExecutionError):
+            errors.append((*pair, outcome.code, storable(outcome.message)))
+        else:
+            results.append((*pair, *_row(outcome)))
+    with db.transaction():
+        db.write_many(
             "INSERT OR REPLACE INTO execution_errors (candidate_sha, test_sha, code, message)"
             " VALUES (?, ?, ?, ?)",
-            (candidate_sha, test_sha, outcome.code, storable(outcome.message)),
+            errors,
         )
-        return
-    failure = outcome.assertions.first_failure
-    with db.transaction():
-        db.write(
+        db.write_many(
             f"INSERT OR IGNORE INTO executions (candidate_sha, test_sha, {_COLUMNS})"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                candidate_sha,
-                test_sha,
-                outcome.verdict,
-                outcome.phase,
-                storable(outcome.message),
-                outcome.assertions.passed,
-                outcome.assertions.failed,
-                None if failure is None else json.dumps(asdict(failure)),
-                outcome.proof,
-                outcome.usage.cpu_time_s,
-                outcome.usage.wall_time_s,
-                outcome.usage.memory_bytes,
-            ),
+            results,
         )
-        db.write(
+        db.write_many(
             "DELETE FROM execution_errors WHERE candidate_sha = ? AND test_sha = ?",
-            (candidate_sha, test_sha),
+            [row[:2] for row in results],
         )
+
+
+def _row(result: ExecutionResult) -> Row:
+    failure = result.assertions.first_failure
+    return (
+        result.verdict,
+        result.phase,
+        storable(result.message),
+        result.assertions.passed,
+        result.assertions.failed,
+        None if failure is None else json.dumps(asdict(failure)),
+        result.proof,
+        result.usage.cpu_time_s,
+        result.usage.wall_time_s,
+        result.usage.memory_bytes,
+    )
 
 
 def outcome_of(
@@ -85,7 +93,30 @@ def outcome_of(
     return ExecutionError(identifier, *rows[0]) if rows else None
 
 
-def _result(identifier: str, row: Row) -> ExecutionResult:
+def results_of_problem(db: Database, problem_id: str) -> dict[tuple[str, str], ExecutionResult]:
+    """The results of a problem's samples against its kept suites, by candidate and suite SHA."""
+    rows = db.rows(
+        f"SELECT DISTINCT e.candidate_sha, e.test_sha, {_COLUMNS} FROM samples s"
+        " CROSS JOIN suites u ON u.problem_id = s.problem_id AND u.kept = 1"
+        " CROSS JOIN executions e ON e.candidate_sha = s.candidate_sha AND e.test_sha = u.test_sha"
+        " WHERE s.problem_id = ?",
+        (problem_id,),
+    )
+    return {
+        (candidate, test): _result(pair_id(candidate, test), row) for candidate, test, *row in rows
+    }
+
+
+def suites_of_several_problems(db: Database) -> frozenset[str]:
+    """SHA-256 of the kept suites that more than one problem has."""
+    rows = db.rows(
+        "SELECT test_sha FROM suites WHERE kept = 1 GROUP BY test_sha"
+        " HAVING count(DISTINCT problem_id) > 1"
+    )
+    return frozenset(sha for (sha,) in rows)
+
+
+def _result(identifier: str, row: Sequence[Any]) -> ExecutionResult:
     verdict, phase, message, passed, failed, failure, proof, cpu_s, wall_s, memory = row
     first = None if failure is None else AssertionFailure(**json.loads(failure))
     return ExecutionResult(
@@ -111,32 +142,6 @@ def kept_suites(db: Database, problem_id: str) -> list[str]:
         (problem_id,),
     )
     return [sha for (sha,) in rows]
-
-
-_PAIRS = (
-    " FROM samples s JOIN suites u ON u.problem_id = s.problem_id AND u.kept = 1"
-    " LEFT JOIN executions e ON e.candidate_sha = s.candidate_sha AND e.test_sha = u.test_sha"
-    " LEFT JOIN checks c ON c.candidate_sha = s.candidate_sha"
-    " WHERE s.truncated = 0 AND s.candidate_sha IS NOT NULL AND e.candidate_sha IS NULL"
-    f" AND coalesce(c.status, '') != '{CheckStatus.SYNTAX_ERROR}'"  # dropped in any case
-)
-
-
-def count_missing_pairs(db: Database) -> int:
-    """Pairs of candidate and kept suite without a result, over the whole run."""
-    count: int = db.value(
-        f"SELECT count(*) FROM (SELECT DISTINCT s.candidate_sha, u.test_sha{_PAIRS})"
-    )
-    return count
-
-
-def missing_pairs(db: Database, problem_id: str) -> list[tuple[str, str]]:
-    """A problem's pairs (candidate SHA, suite SHA) without a result."""
-    return db.rows(
-        f"SELECT DISTINCT s.candidate_sha, u.test_sha{_PAIRS} AND s.problem_id = ?"
-        " ORDER BY s.sample_index, u.answer_id",
-        (problem_id,),
-    )
 
 
 def error_counts(db: Database) -> dict[str, int]:

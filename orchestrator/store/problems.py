@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.problem import Problem
@@ -86,6 +86,16 @@ def problem_pages(db: Database, size: int) -> Iterator[list[Problem]]:
             return
         last = rows[-1][0]
         yield [Problem(*row[1:]) for row in rows]
+
+
+def problems_at(db: Database, places: Sequence[int]) -> list[Problem]:
+    """The problems at these places, from 0, in the order of the run."""
+    ordinals = db.rows("SELECT ordinal FROM problems ORDER BY ordinal")
+    found = (
+        db.rows(f"SELECT {_COLUMNS} FROM problems WHERE ordinal = ?", ordinals[place])
+        for place in places
+    )
+    return [Problem(*row) for [row] in found]
 
 
 def problems_to_sample(db: Database) -> list[Problem]:

@@ -79,6 +79,17 @@ def source(db: Database, sha: str) -> str:
     return text
 
 
+def sources_of_problem(db: Database, problem_id: str) -> dict[str, str]:
+    """The texts of a problem's candidates and kept suites, by SHA-256."""
+    rows = db.rows(
+        "SELECT o.sha, o.text FROM samples s CROSS JOIN sources o ON o.sha = s.candidate_sha"
+        " WHERE s.problem_id = ?1 UNION SELECT o.sha, o.text FROM suites u"
+        " CROSS JOIN sources o ON o.sha = u.test_sha WHERE u.problem_id = ?1 AND u.kept = 1",
+        (problem_id,),
+    )
+    return dict(rows)
+
+
 def count_unchecked(db: Database) -> int:
     """Different candidates that have no static check."""
     count: int = db.value(f"SELECT count(*) FROM ({_UNCHECKED})", ("", -1))
@@ -129,11 +140,24 @@ def add_checks(db: Database, results: Sequence[CheckResult]) -> None:
 def check_of(db: Database, candidate_sha: str) -> CheckResult | None:
     """The static check of a candidate, if it was made."""
     rows = db.rows(
-        "SELECT status, diagnostics, message FROM checks WHERE candidate_sha = ?", (candidate_sha,)
+        "SELECT candidate_sha, status, diagnostics, message FROM checks WHERE candidate_sha = ?",
+        (candidate_sha,),
     )
-    if not rows:
-        return None
-    status, diagnostics, message = rows[0]
+    return _check(*rows[0]) if rows else None
+
+
+def checks_of_problem(db: Database, problem_id: str) -> dict[str, CheckResult]:
+    """The static checks of a problem's candidates, as far as they were made, by SHA."""
+    rows = db.rows(
+        "SELECT DISTINCT c.candidate_sha, c.status, c.diagnostics, c.message"
+        " FROM samples s CROSS JOIN checks c ON c.candidate_sha = s.candidate_sha"
+        " WHERE s.problem_id = ?",
+        (problem_id,),
+    )
+    return {row[0]: _check(*row) for row in rows}
+
+
+def _check(candidate_sha: str, status: str, diagnostics: str, message: str) -> CheckResult:
     found = tuple(
         Diagnostic(d["line"], Severity(d["severity"]), d["code"], d["message"])
         for d in json.loads(diagnostics)

@@ -10,8 +10,9 @@ execution belongs to that pair of contents, so that equal candidates run once.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
-from orchestrator.errors import PlumError
+from orchestrator.errors import InputError, PlumError
 
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -132,11 +133,35 @@ CREATE TABLE batch_requests (               -- of batches that have not been col
 CREATE INDEX batch_requests_by_batch ON batch_requests (batch);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _GENERATION)
+_PROGRESS_AND_RESUMED_EVALUATION = """
+CREATE TABLE progress (                     -- of the work that goes on, and of what went before
+    work TEXT PRIMARY KEY,
+    unit TEXT NOT NULL,
+    done INTEGER NOT NULL,
+    total INTEGER,                          -- NULL: not known
+    first_done INTEGER NOT NULL,            -- of `done`, what an earlier run had finished
+    began_at REAL NOT NULL,                 -- seconds since 1970
+    updated_at REAL NOT NULL
+);
+ALTER TABLE labels ADD COLUMN test_sha TEXT; -- the suite that decided; NULL where none did
+CREATE INDEX labels_not_executed ON labels (problem_id) WHERE reason = 'not executed';
+CREATE TABLE evaluation_samples (           -- of a measurement that has not ended yet
+    fingerprint TEXT NOT NULL,              -- of everything the sample depends on
+    kind TEXT NOT NULL,                     -- "greedy" or "drawn"
+    problem_id TEXT NOT NULL,
+    sample_index INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    truncated INTEGER NOT NULL,
+    judgement TEXT,                         -- JSON; NULL: not executed yet
+    PRIMARY KEY (fingerprint, kind, problem_id, sample_index)
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _GENERATION, _PROGRESS_AND_RESUMED_EVALUATION)
 
 
-def check_version(connection: sqlite3.Connection) -> int:
-    """The version of a database.
+def _version(connection: sqlite3.Connection, where: Path) -> int:
+    """The version of a database; 0 for one without any table.
 
     Raises:
         PlumError: it was written by a newer plum.
@@ -144,18 +169,35 @@ def check_version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise PlumError(
-            f"the run store has version {version}; this plum knows versions up to {len(MIGRATIONS)}"
+            f"{where}: the store has version {version}; this plum knows versions up to {len(MIGRATIONS)}"
         )
     return version
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def check_readable(connection: sqlite3.Connection, where: Path) -> None:
+    """Makes sure that a database has the tables of this version.
+
+    Raises:
+        InputError: it has no table yet: its run is being made at this moment.
+        PlumError: it was written by a newer plum, or by an older one and not brought up to date.
+    """
+    version = _version(connection, where)
+    if version == 0:
+        raise InputError(f"{where}: no run here yet: its store is empty")
+    if version < len(MIGRATIONS):
+        raise PlumError(
+            f"{where}: the store has version {version}; this plum reads version {len(MIGRATIONS)}: "
+            "start a stage of the run once (for example plum run), which brings it up to date"
+        )
+
+
+def migrate(connection: sqlite3.Connection, where: Path) -> None:
     """Brings a database to the newest version, one transaction per step.
 
     Raises:
         PlumError: it was written by a newer plum.
     """
-    for step in range(check_version(connection), len(MIGRATIONS)):
+    for step in range(_version(connection, where), len(MIGRATIONS)):
         # One script: executescript commits first, so the transaction is part of the text.
         connection.executescript(
             f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.errors import PlumError
+from orchestrator.store.database import open_reader
 from tests.integration.endpoint import serve_endpoint
 from tests.integration.http_server import Reply
-from tests.integration.run_helpers import plum
+from tests.integration.run_helpers import plum, plum_command
 
 PROBLEMS = 12
 
@@ -79,6 +83,53 @@ def test_a_policy_is_scored_on_humaneval_shaped_problems(
     assert [p["greedy"]["passed"] for p in details["problems"]] == [
         i % 3 == 0 for i in range(PROBLEMS)
     ]
+
+
+def test_a_killed_evaluation_goes_on_and_asks_for_nothing_twice(
+    acceptance: Path, sandbox_address: str, tmp_path: Path
+) -> None:
+    completions = humaneval_file(acceptance, tmp_path / "b.jsonl")
+
+    def slowly(number: int, body: Any) -> Reply:
+        time.sleep(0.2)
+        return chosen(completions, body)
+
+    def command(url: str, output: str) -> list[str | Path]:
+        return [
+            *("evaluate", "--backend", "openai", "--base-url", url, "--model", "policy"),
+            *("--benchmark", tmp_path / "b.jsonl", "--prompt-style", "plain", "--n", "4"),
+            *("--limit", "5", "--sandbox", sandbox_address, "--output", tmp_path / output),
+        ]
+
+    journal = tmp_path / "rough.json.partial"
+    with serve_endpoint(slowly) as endpoint:
+        assert plum(*command(endpoint.url, "calm.json")).returncode == 0
+        asked = endpoint.requests
+        with subprocess.Popen(plum_command(*command(endpoint.url, "rough.json"))) as killed:
+            while not stored_samples(journal):
+                assert killed.poll() is None
+                time.sleep(0.02)
+            killed.kill()
+        kept = stored_samples(journal)
+        before = endpoint.requests
+        done = plum(*command(endpoint.url, "rough.json"))
+        assert done.returncode == 0, done.stderr
+        assert endpoint.requests - before == asked - kept
+    rough = json.loads((tmp_path / "rough.json").read_text())
+    assert rough == json.loads((tmp_path / "calm.json").read_text())
+    assert not journal.exists()
+
+
+def stored_samples(journal: Path) -> int:
+    """Requests whose answers an evaluation has kept."""
+    try:
+        with open_reader(journal) as db:
+            number: int = db.value(
+                "SELECT count(*) FROM (SELECT DISTINCT kind, problem_id FROM evaluation_samples)"
+            )
+            return number
+    except PlumError:
+        return 0  # the journal is being made
 
 
 @pytest.mark.parametrize(

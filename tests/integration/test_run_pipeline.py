@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from datasets import load_dataset  # type: ignore[import-untyped, unused-ignore]
 
 from orchestrator.store.database import open_reader
+from orchestrator.store.labels import problems_not_executed_whole
 from tests.integration.endpoint import policy_answer, serve_endpoint
 from tests.integration.run_helpers import (
     count,
@@ -43,6 +45,21 @@ def finished(
         assert again.returncode == 0, again.stderr
         assert endpoint.requests == requests, "a finished run asked again"
     return folder / "run", done
+
+
+def test_executing_everything_later_changes_no_label(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    everything = (run / "recipe.toml").read_text() + "[label]\nearly_stop = false\n"
+    (finished[0].parent / "everything.toml").write_text(everything)
+    done = plum("label", finished[0].parent / "everything.toml", "--run-dir", run, "--json")
+    assert done.returncode == 0, done.stderr
+    assert labels(run) == labels(finished[0])
+    with open_reader(run) as db, open_reader(finished[0]) as before:
+        assert problems_not_executed_whole(db) == []
+        assert count(db, "executions") >= count(before, "executions")
 
 
 def test_a_suite_whose_reference_passes_is_kept_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,8 @@ from orchestrator.evaluate import GREEDY, EvaluationSettings, compare, evaluate
 from orchestrator.problem import Problem
 from orchestrator.sampling.prompts import plain_prompt
 from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
+from orchestrator.store.database import open_writer
+from orchestrator.store.evaluations import Journal
 
 RIGHT = "```python\ndef f(x):\n    return x\n```"
 WRONG = "```python\ndef f(x):\n    return 0\n```"
@@ -36,8 +39,10 @@ def judged(id: str) -> JudgedProblem:
 class Script:
     """A policy that answers each problem from a list, over and over."""
 
-    def __init__(self, answers: dict[str, list[str]]) -> None:
+    def __init__(self, answers: dict[str, list[str]], fail_after: int | None = None) -> None:
         self._answers = answers
+        self._fail_after = fail_after
+        self.drawn = 0
 
     def sample(
         self,
@@ -46,23 +51,31 @@ class Script:
         done: AbstractSet[str] = frozenset(),
     ) -> Iterator[Sampled]:
         for spec in prompts:
+            if spec.problem_id in done:
+                continue
             answers = self._answers[spec.problem_id]
             for i in range(spec.k):
+                if self.drawn == self._fail_after:
+                    raise KeyboardInterrupt
+                self.drawn += 1
                 yield Sampled(spec.problem_id, i, answers[i % len(answers)], False)
 
 
 class Here:
     """Runs the programs of this file where they stand; loses those of `lost` problems."""
 
-    def __init__(self, lost: str | None = None) -> None:
+    def __init__(self, lost: str | None = None, fail_after: int | None = None) -> None:
         self.executions: list[Execution] = []
         self._lost = lost
+        self._fail_after = fail_after
 
     def execute_many(
         self, executions: Iterable[Execution]
     ) -> Iterator[ExecutionResult | ExecutionError]:
         self.executions = list(executions)
-        for execution in reversed(self.executions):
+        for number, execution in enumerate(reversed(self.executions)):
+            if number == self._fail_after:
+                raise KeyboardInterrupt
             if self._lost is not None and self._lost in execution.solution:
                 yield ExecutionError(execution.id, "UNAVAILABLE", "worker lost")
                 continue
@@ -141,3 +154,57 @@ def test_a_comparison_is_over_what_both_have() -> None:
     assert (line.before.value, line.after.value, line.difference.value) == (0.0, 0.5, 0.5)
     alone = compare("held out", before)
     assert (alone.problems, alone.after) == (3, None)
+
+
+@pytest.mark.parametrize("drawn", range(16))
+def test_samples_that_were_drawn_whole_are_not_drawn_again(tmp_path: Path, drawn: int) -> None:
+    calm = evaluate(PROBLEMS, Script(ANSWERS), Here(), SETTINGS, plain_prompt)
+    with open_writer(tmp_path) as db:
+        journal = Journal(db, "this")
+        first, second = Script(ANSWERS, fail_after=drawn), Script(ANSWERS)
+        if drawn < 15:
+            with pytest.raises(KeyboardInterrupt):
+                evaluate(PROBLEMS, first, Here(), SETTINGS, plain_prompt, journal=journal)
+        else:
+            evaluate(PROBLEMS, first, Here(), SETTINGS, plain_prompt, journal=journal)
+        again = evaluate(PROBLEMS, second, Here(), SETTINGS, plain_prompt, journal=journal)
+    assert again == calm
+    whole = drawn if drawn <= 3 else 3 + (drawn - 3) // SETTINGS.n * SETTINGS.n
+    assert second.drawn == 15 - whole
+
+
+@pytest.mark.parametrize("executed", range(4))
+def test_what_was_judged_is_not_executed_again(tmp_path: Path, executed: int) -> None:
+    calm = evaluate(PROBLEMS, Script(ANSWERS), Here(), SETTINGS, plain_prompt)
+    second = Here()
+    with open_writer(tmp_path) as db:
+        journal = Journal(db, "this")
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(
+                PROBLEMS, Script(ANSWERS), Here(fail_after=executed), SETTINGS, plain_prompt,
+                journal=journal,
+            )  # fmt: skip
+        again = evaluate(PROBLEMS, Script({}), second, SETTINGS, plain_prompt, journal=journal)
+    assert again == calm
+    assert len(second.executions) == 4 - executed
+
+
+def test_only_what_was_not_executed_is_tried_again(tmp_path: Path) -> None:
+    second = Here()
+    with open_writer(tmp_path) as db:
+        journal = Journal(db, "this")
+        lost = Here(lost="return 0")
+        evaluate(PROBLEMS, Script(ANSWERS), lost, SETTINGS, plain_prompt, journal=journal)
+        found = evaluate(PROBLEMS, Script({}), second, SETTINGS, plain_prompt, journal=journal)
+    assert found == evaluate(PROBLEMS, Script(ANSWERS), Here(), SETTINGS, plain_prompt)
+    assert all("return 0" in execution.solution for execution in second.executions)
+
+
+def test_another_measurement_finds_nothing_in_the_journal(tmp_path: Path) -> None:
+    with open_writer(tmp_path) as db:
+        journal = Journal(db, "this")
+        evaluate(PROBLEMS, Script(ANSWERS), Here(), SETTINGS, plain_prompt, journal=journal)
+        assert len(journal.samples("drawn")) == 12
+        assert Journal(db, "other").samples("drawn") == []
+        journal.clear()
+        assert journal.samples("drawn") == []

@@ -109,6 +109,22 @@ def test_a_full_recipe_is_read_and_paths_start_at_its_folder(tmp_path: Path) -> 
     assert recipe.evaluation[0].name == "held_out"
 
 
+@pytest.mark.parametrize(
+    ("written", "addresses"),
+    [
+        ("", ()),
+        ('address = "a:1"', ("a:1",)),
+        ('addresses = ["a:1", "dns:///b:1"]', ("a:1", "dns:///b:1")),
+    ],
+)
+def test_a_recipe_names_one_sandbox_or_several_or_none(
+    tmp_path: Path, written: str, addresses: tuple[str, ...]
+) -> None:
+    recipe = load_recipe(write(tmp_path, f"{MINIMAL}[sandbox]\n{written}\n"))
+    assert recipe.sandbox.addresses == addresses
+    assert recipe.label.early_stop
+
+
 def test_engine_arguments_and_stops_are_taken_as_they_stand(tmp_path: Path) -> None:
     stop = 'stop = ["\\nclass", "\\ndef"]\nbackend = "vllm"'
     engine = "[sampling.engine]\ntensor_parallel_size = 2\ndtype = 'bfloat16'\n\n[train]"
@@ -163,6 +179,20 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
         ),
         ('"instructions.jsonl"', '"gone.jsonl"', ["instructions.path", "gone.jsonl"]),
         ('launcher = "process"', 'launcher = "process"\naddress = "a:1"', ["exclude each other"]),
+        (
+            'launcher = "process"',
+            'launcher = "docker"\naddresses = ["a:1"]',
+            ["exclude each other"],
+        ),
+        ('launcher = "process"', 'address = "a:1"\naddresses = ["b:1"]', ["exclude each other"]),
+        ('launcher = "process"', "addresses = []", ["sandbox.addresses", "is empty"]),
+        ('launcher = "process"', 'token_file = "gone"', ["sandbox.token_file", "gone"]),
+        (
+            'launcher = "process"',
+            "retry_for_s = -1",
+            ["sandbox.retry_for_s = -1", "[0.0, 86400.0]"],
+        ),
+        ("[export]", "[label]\nearly_stop = 1\n[export]", ["label.early_stop", "true nor false"]),
         ('model = "teacher"', "", ["generation.model", "missing"]),
         ('["kto", "dpo"]', '["ktoo"]', ["export.formats", "holds 'ktoo'", "ablation"]),
         ('["kto", "dpo"]', '["kto", "kto"]', ["export.formats", "names one twice"]),

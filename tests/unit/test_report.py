@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -14,6 +15,7 @@ from orchestrator.report.charts import BAR_WIDTH, bars, histogram
 from orchestrator.report.data import (
     CandidateView,
     Comparison,
+    ConsistencyRow,
     ContaminatedRow,
     ExecutionView,
     FunnelStep,
@@ -26,7 +28,13 @@ from orchestrator.report.data import (
     Timing,
     VerdictCount,
 )
-from orchestrator.report.render import MAX_PROBLEMS, MAX_TEXT_CHARS, render_report
+from orchestrator.report.render import (
+    MAX_BROWSER_CHARS,
+    MAX_CANDIDATES,
+    MAX_PROBLEMS,
+    MAX_TEXT_CHARS,
+    render_report,
+)
 
 HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(1)>{{ 7*7 }}&\"'\ud800"
 
@@ -49,7 +57,9 @@ def page(text: str) -> str:
             funnel=(FunnelStep(text, 3, text),),
             drops=(NamedCount(text, 1),),
             contaminated=(ContaminatedRow(text, text),),
-            consistency=(NamedCount(text, 1),),
+            consistency=(ConsistencyRow(text, 10, 8, 6, 5),),
+            suites=(NamedCount(text, 1),),
+            costs=((text, "5"),),
             verdicts=(VerdictCount(Verdict.PASSED, Phase.TEST, 4),),
             check_codes=(NamedCount(text, 1),),
             labels=(LabelCount(True, text, 2), LabelCount(None, text, 3)),
@@ -115,9 +125,30 @@ def test_the_page_needs_nothing_from_elsewhere_and_can_be_written() -> None:
 
 def test_long_texts_and_long_lists_are_cut_and_say_so() -> None:
     problems = tuple(problem("x" * (MAX_TEXT_CHARS + 5), str(i)) for i in range(MAX_PROBLEMS + 1))
-    text = render_report(ReportData("t", "now", problems=problems))
-    assert f"The first {MAX_PROBLEMS} of {MAX_PROBLEMS + 1}." in text
+    data = ReportData("t", "now", problems=problems, problems_total=75_000, seed=7)
+    text = render_report(data)
+    assert f"{MAX_PROBLEMS} of 75000 problems, drawn at random with seed 7" in text
     assert "[5 more characters]" in text
+
+
+def test_the_page_stays_bounded_whatever_the_problems_hold() -> None:
+    candidate = problem("<" * MAX_TEXT_CHARS).candidates[0]
+    big = replace(problem("p"), candidates=(candidate,) * MAX_CANDIDATES, more_candidates=9)
+    problems = tuple(replace(big, id=str(i)) for i in range(20))
+    text = render_report(ReportData("t", "now", problems=problems, problems_total=20))
+    assert len(text) < MAX_BROWSER_CHARS + 100_000
+    data, _ = outline(text).scripts
+    shown = json.loads(data)
+    assert 0 < len(shown) < 20
+    assert f"{len(shown)} of 20 problems" in text
+    assert shown[0]["more_candidates"] == 9
+
+
+def test_self_consistency_is_a_rate_for_each_dataset() -> None:
+    rows = (ConsistencyRow("oss", 10, 8, 6, 5), ConsistencyRow("evol", 0, 0, 0, 0))
+    text = render_report(ReportData("t", "now", consistency=rows))
+    assert "75.0 %" in text
+    assert "62.5 %" in text
 
 
 def test_an_empty_run_has_a_page() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,16 +41,21 @@ from orchestrator.store.answers import (
 )
 from orchestrator.store.database import Database, open_reader, open_writer, writer_pid
 from orchestrator.store.executions import (
-    add_outcome,
-    count_missing_pairs,
+    add_outcomes,
     error_counts,
     kept_suites,
-    missing_pairs,
     outcome_of,
     pair_id,
 )
-from orchestrator.store.labels import correct_shares, labels_of, problems_to_label, set_labels
-from orchestrator.store.problems import add_problem, problem_pages
+from orchestrator.store.labels import (
+    correct_shares,
+    labels_of,
+    problems_not_executed_whole,
+    problems_to_label,
+    set_labels,
+    unlabelled_problem,
+)
+from orchestrator.store.problems import add_problem, count_problems, problem_pages
 from orchestrator.store.samples import (
     add_checks,
     add_sample,
@@ -98,6 +104,13 @@ def fill(db: Database, problems: int = 2, k: int = 2) -> None:
             )
 
 
+def first_pair(db: Database, problem_id: str) -> tuple[str, str]:
+    """SHA of the first sample's candidate, and of the first kept suite."""
+    known = unlabelled_problem(db, problem_id)
+    assert known.samples[0].candidate_sha is not None
+    return known.samples[0].candidate_sha, known.suites[0]
+
+
 def test_what_was_stored_is_read_back(tmp_path: Path) -> None:
     with open_writer(tmp_path) as db:
         fill(db)
@@ -113,31 +126,41 @@ def test_what_was_stored_is_read_back(tmp_path: Path) -> None:
 def test_every_verdict_survives_the_store(tmp_path: Path, verdict: Verdict) -> None:
     with open_writer(tmp_path) as db:
         fill(db)
-        candidate, suite = missing_pairs(db, "p0")[0]
+        candidate, suite = first_pair(db, "p0")
         outcome = result(pair_id(candidate, suite), verdict)
-        add_outcome(db, outcome)
+        add_outcomes(db, [outcome])
         assert outcome_of(db, candidate, suite) == outcome
 
 
 def test_an_execution_error_stays_missing_until_it_is_executed(tmp_path: Path) -> None:
     with open_writer(tmp_path) as db:
-        fill(db)
-        before = count_missing_pairs(db)
-        candidate, suite = missing_pairs(db, "p0")[0]
+        fill(db, k=1)
+        candidate, suite = first_pair(db, "p0")
         error = ExecutionError(pair_id(candidate, suite), "UNAVAILABLE", "worker lost")
-        add_outcome(db, error)
+        add_outcomes(db, [error])
         assert outcome_of(db, candidate, suite) == error
-        assert count_missing_pairs(db) == before
+        assert unlabelled_problem(db, "p0").results == {}
+        assert problems_not_executed_whole(db) == ["p0", "p1"]
         assert error_counts(db) == {"UNAVAILABLE: worker lost": 1}
-        add_outcome(db, result(error.id))
-        assert count_missing_pairs(db) == before - 1
+        add_outcomes(db, [result(error.id)])
+        assert unlabelled_problem(db, "p0").results == {(candidate, suite): result(error.id)}
+        assert problems_not_executed_whole(db) == ["p1"]
         assert error_counts(db) == {}
 
 
-def test_equal_candidates_of_a_problem_are_one_pair(tmp_path: Path) -> None:
+def test_what_labels_are_made_of_is_read_with_each_content_once(tmp_path: Path) -> None:
     with open_writer(tmp_path) as db:
         fill(db, problems=1, k=6)
-        assert len(missing_pairs(db, "p0")) == 2
+        candidate, suite = first_pair(db, "p0")
+        check = CheckResult(candidate, CheckStatus.SYNTAX_ERROR, ())
+        add_checks(db, [check])
+        add_outcomes(db, [result(pair_id(candidate, suite))])
+        known = unlabelled_problem(db, "p0")
+    assert [sample.index for sample in known.samples] == list(range(6))
+    assert len({sample.candidate_sha for sample in known.samples}) == 2
+    assert known.suites == [suite]
+    assert known.checks == {candidate: check}
+    assert known.results == {(candidate, suite): result(pair_id(candidate, suite))}
 
 
 def test_checks_are_read_back_and_made_once(tmp_path: Path) -> None:
@@ -159,9 +182,9 @@ def test_labels_that_wait_for_an_execution_are_made_again(tmp_path: Path) -> Non
         fill(db)
         assert problems_to_label(db) == ["p0", "p1"]
         passed = Label(True, LabelReason.PASSED)
-        failed = Label(False, LabelReason.FAILED, "ASSERTION_FAILED: 1 != 2")
-        set_labels(db, "p0", [(0, passed), (1, failed)])
-        set_labels(db, "p1", [(0, passed), (1, Label(None, LabelReason.NOT_EXECUTED))])
+        failed = Label(False, LabelReason.FAILED, "ASSERTION_FAILED: 1 != 2", suite="abc")
+        set_labels(db, [("p0", 0, passed), ("p0", 1, failed), ("p1", 0, passed)])
+        set_labels(db, [("p1", 1, Label(None, LabelReason.NOT_EXECUTED))])
         assert problems_to_label(db) == ["p1"]
         assert labels_of(db, "p0") == {0: passed, 1: failed}
         assert correct_shares(db) == [0.5, 0.5]
@@ -252,6 +275,118 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     for opened in (open_writer, open_reader):
         with pytest.raises(PlumError, match="knows versions up to"), opened(tmp_path):
             pass
+
+
+def store_of_version(folder: Path, version: int) -> None:
+    """A store as an older plum left it, with a problem that has a label."""
+    with closing(sqlite3.connect(folder / "plum.sqlite3")) as connection:
+        for step in range(version):
+            connection.executescript(MIGRATIONS[step])
+        connection.executescript(
+            f"PRAGMA user_version = {version};"
+            "INSERT INTO problems VALUES ('p', 0, 'task', 'python', NULL, NULL, 'plain');"
+            "INSERT INTO samples VALUES ('p', 0, 'text', 0, NULL, 'bare');"
+            "INSERT INTO labels (problem_id, sample_index, value, reason, detail)"
+            " VALUES ('p', 0, 1, 'passed every suite', '');"
+        )
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_store_of_an_older_version_is_brought_up_to_date_with_all_it_holds(
+    tmp_path: Path, version: int
+) -> None:
+    store_of_version(tmp_path, version)
+    with (
+        pytest.raises(PlumError, match=f"has version {version}.*plum run"),
+        open_reader(tmp_path),
+    ):
+        pass
+    with open_writer(tmp_path) as db:
+        assert labels_of(db, "p") == {0: Label(True, LabelReason.PASSED)}
+    with open_reader(tmp_path) as db:
+        assert db.value("PRAGMA user_version") == len(MIGRATIONS)
+        assert [s.index for s in samples_of(db, "p")] == [0]
+
+
+def test_an_older_and_a_new_store_have_the_same_tables(tmp_path: Path) -> None:
+    schemas = []
+    for name, version in (("new", 0), ("old", 1)):
+        (tmp_path / name).mkdir()
+        if version:
+            store_of_version(tmp_path / name, version)
+        with open_writer(tmp_path / name) as db:
+            schemas.append(db.rows("SELECT name, sql FROM sqlite_master ORDER BY name"))
+    assert schemas[0] == schemas[1]
+
+
+def test_a_store_that_is_being_made_is_no_run_yet(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "plum.sqlite3").close()
+    with pytest.raises(InputError, match="no run here yet"), open_reader(tmp_path):
+        pass
+
+
+def test_a_transaction_inside_another_is_stored_with_it_or_not_at_all(tmp_path: Path) -> None:
+    with open_writer(tmp_path) as db:
+
+        def fail() -> None:
+            with db.transaction():
+                with db.transaction():
+                    add_problem(db, 0, Problem("p", "x", "python", None, None, "plain"))
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fail()
+        assert list(problem_pages(db, 1)) == []
+        with db.transaction():
+            pass
+
+
+_FILLS_A_SMALL_DISK = """
+import pathlib, resource, signal, sys
+from orchestrator.errors import PlumError
+from orchestrator.problem import Problem
+from orchestrator.store.database import open_writer
+from orchestrator.store.problems import add_problem
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+if sys.argv[2] != "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    with open_writer(pathlib.Path(sys.argv[1])) as db:
+        for n in range(1000):
+            with db.transaction():
+                add_problem(db, n, Problem(f"p{n}", "x" * 5000, "python", None, None, ""))
+            print(n, flush=True)
+except PlumError as e:
+    print(e)
+"""
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "limited-file"])
+def test_a_full_disk_keeps_every_finished_transaction_and_goes_on_with_room(
+    tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if kind == "tmpfs" and subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        limit = "0" if kind == "tmpfs" else "1000000"
+        command = [sys.executable, "-c", _FILLS_A_SMALL_DISK, str(folder), limit]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        *finished, message = done.stdout.splitlines()
+        assert "what was stored before is kept" in message
+        assert 10 < len(finished) < 1000
+        if kind == "tmpfs":
+            room = ["mount", "-o", "remount,size=16m", str(folder)]
+            subprocess.run(room, check=True, capture_output=True)
+        with open_writer(folder) as db:
+            assert count_problems(db) == len(finished)
+            add_problem(db, 5000, Problem("last", "x", "python", None, None, ""))
+    finally:
+        if kind == "tmpfs":
+            subprocess.run(["umount", str(folder)], check=True, capture_output=True)
 
 
 def test_a_file_that_is_no_store_is_one_line(tmp_path: Path) -> None:

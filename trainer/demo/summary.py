@@ -25,7 +25,7 @@ def summarise(files: DemoFiles) -> str:
         [
             "",
             *_section("The run", ((s.name, s.count, s.detail) for s in data.funnel)),
-            *_section("Suites", ((c.detail, c.count, c.name) for c in data.consistency)),
+            *_section("Suites", ((c.detail, c.count, c.name) for c in data.suites)),
             *_section("Executions by verdict", _verdicts(data)),
             *_section("Samples by label", _labels(data)),
             *_comparisons(data.comparisons),
