@@ -40,7 +40,6 @@ class RunSection:
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class SamplingSection:
     """`[sampling]`: which policy, and how its completions are drawn.
 
