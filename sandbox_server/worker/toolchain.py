@@ -47,7 +47,7 @@ class Programs:
     tools: dict[str, str]
     #: What a jail shows beside what every jail has.
     folders: tuple[str, ...]
-    #: Set for every program, beside what every process of a jail has.
+    #: Set for every program, beside what every process of a jail has. With places, as commands.
     environment: dict[str, str]
     #: Each process's, in bytes: runtimes reserve far more than they use.
     address_space_bytes: int
