@@ -30,7 +30,7 @@ from sandbox_server.worker.programs.classify import (
 from sandbox_server.worker.programs.hooks import Hooks, Sources
 from sandbox_server.worker.programs.report import read_report
 from sandbox_server.worker.protocol import Limits
-from sandbox_server.worker.toolchain import RUNTIME, Command, fill
+from sandbox_server.worker.toolchain import HOME, RUNTIME, Command, fill
 
 #: What a harness has a compiler call the text that it puts around a suite.
 SEAM = "seam"
@@ -52,6 +52,7 @@ class ProgramHarness:
         self._prepared = prepared
         self._places = {
             **self._programs.tools,
+            HOME: self._programs.home,
             RUNTIME: str(language.folder / RUNTIME),
             "prepared": prepared,
         }
