@@ -35,9 +35,7 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     if suite:
         own = _leading_imports(suite)
         taken = {_simple_name(line) for line in own}
-        given = [
-            line for line in _leading_imports(solution) if _simple_name(line) not in taken
-        ]
+        given = [line for line in _leading_imports(solution) if _simple_name(line) not in taken]
         taken |= {_simple_name(line) for line in given}
         shielded = _shield(suite, taken, "\n".join([*own, *given]))
         head = " ".join(dict.fromkeys([*shielded, *given]))

@@ -26,6 +26,8 @@ _JUDGE = (
     *("-m", "plum.judge/plum.judge.Judge"),
 )
 _TOKEN_BYTES = 32
+#: For tools that run once: to compile their own hot code takes them longer than it saves.
+_ONCE = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC")
 # What they load is in the archives: usual imports, collections, streams, an error in the suite.
 _EXAMPLE_SOLUTION = """
 import java.util.*;
@@ -73,11 +75,17 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
     java = str(target / "jdk" / "bin" / "java")
     with tempfile.TemporaryDirectory() as scratch:
         mods = f"{scratch}/mods"
-        _run([tools["javac"], "--module-source-path", str(_RUNTIME), *_EXPORTS, "-d", mods]
-             + ["-m", _MODULES])
         _run(
-            [tools["jlink"], "--module-path", mods, "--add-modules", _MODULES]
-            + ["--output", str(target / "jdk"), "--no-header-files", "--no-man-pages"]
+            [
+                *(tools["javac"], *_ONCE, "--module-source-path", str(_RUNTIME), *_EXPORTS),
+                *("-d", mods, "-m", _MODULES),
+            ]
+        )
+        _run(
+            [
+                *(tools["jlink"], *_ONCE, "--module-path", mods, "--add-modules", _MODULES),
+                *("--output", str(target / "jdk"), "--no-header-files", "--no-man-pages"),
+            ]
         )
         given = sources(_EXAMPLE_SOLUTION, _EXAMPLE_SUITE, folder)
         for name, text in given["files"].items():
@@ -91,8 +99,15 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
 
 def _archive(java: str, scratch: str, archive: Path, program: tuple[str, ...]) -> None:
     _run(
-        [java, "-Xshare:dump", f"-XX:SharedClassListFile={scratch}/classes.list"]
-        + [f"-XX:SharedArchiveFile={archive}", *program]
+        [
+            # Only this collector archives objects; any can load them.
+            *(java, "-Xshare:dump", "-XX:+UseG1GC"),
+            *(
+                f"-XX:SharedClassListFile={scratch}/classes.list",
+                f"-XX:SharedArchiveFile={archive}",
+            ),
+            *program,
+        ]
     )
 
 

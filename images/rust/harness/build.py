@@ -33,7 +33,7 @@ _CRATES_FILE = "crates"
 
 
 def prepare(folder: str, tools: dict[str, str]) -> None:
-    """Makes `libtest.rlib`, and `crates/` with what the list of that name says.
+    """Makes `libtest.rlib`, `libraries/`, and a list of the crates in it that programs may name.
 
     Raises:
         OSError: the sources of a crate are not installed, or a tool does not do it.
@@ -42,14 +42,20 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
     environment = dict(os.environ)
     environment["LD_LIBRARY_PATH"] = str(Path(tools["rustc"]).parents[1] / "lib")
     _run(
-        [tools["rustc"], "--edition", "2021", "--crate-name", "test", "--crate-type", "rlib", "-O"]
-        + [str(_RUNTIME / "test.rs"), "-o", str(target / "libtest.rlib")],
+        [
+            *(tools["rustc"], "--edition", "2021", "--crate-name", "test", "--crate-type", "rlib"),
+            *("-O", str(_RUNTIME / "test.rs"), "-o", str(target / "libtest.rlib")),
+        ],
         # The crate that it takes the place of is closed to others without this.
         environment | {"RUSTC_BOOTSTRAP": "1"},
     )
     for name in _CRATES:
         if not any(_REGISTRY.glob(f"{name}-[0-9]*")):
             raise OSError(f"no sources of the crate {name} in {_REGISTRY}: {_INSTALL}")
+    _build_crates(target, tools, environment)
+
+
+def _build_crates(target: Path, tools: dict[str, str], environment: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         wanted = "".join(f'{name} = "{version}"\n' for name, version in _CRATES.items())
         Path(scratch, "Cargo.toml").write_text(_MANIFEST + wanted, encoding="ascii")

@@ -27,6 +27,7 @@ const SUITE: &str = "plum_suite::";
 const SUITE_FILE: &str = "suite.rs";
 const COUNTS_OTHERS: &str = "plum_suite::plum_counts_other_checks";
 const CANDIDATE: &str = "program::";
+const ERROR_RETURNED: &str = "the test returned a termination value with a non-zero status code";
 const FAILED: i32 = 101;
 
 static BEGAN: AtomicBool = AtomicBool::new(false);
@@ -204,6 +205,16 @@ fn words(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
+fn report_panic(report: &mut Report, name: &str) {
+    let last = LAST_PANIC.with(|last| last.borrow().clone());
+    // How older compilers say that a test's result is an error.
+    if last.contains(ERROR_RETURNED) {
+        report.failed(0, &format!("{name}: {ERROR_RETURNED}"));
+    } else {
+        report.stopped("RUNTIME_ERROR", &format!("{name} panicked: {last}"));
+    }
+}
+
 /// Whether the test came out as it should; reports what did not.
 fn run_one(report: &mut Report, test: &TestDescAndFn) -> bool {
     let function = match test.testfn {
@@ -224,10 +235,7 @@ fn run_one(report: &mut Report, test: &TestDescAndFn) -> bool {
         (Ok(Some(failure)), ShouldPanic::No) => report.failed(0, &format!("{name}: {failure}")),
         (Err(payload), ShouldPanic::No) => match seen {
             Some((line, message)) => report.failed(line, &message),
-            None => {
-                let last = LAST_PANIC.with(|last| last.borrow().clone());
-                report.stopped("RUNTIME_ERROR", &format!("{name} panicked: {last}"));
-            }
+            None => report_panic(report, name),
         },
         (Err(payload), ShouldPanic::YesWithMessage(part)) if !words(&*payload).contains(part) => {
             report.failed(0, &format!("{name} panicked without the words {part:?}"));
