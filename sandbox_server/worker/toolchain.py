@@ -7,6 +7,7 @@ For languages whose candidates are programs of their own: those with a table
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -103,7 +104,15 @@ def _home(table: dict[str, Any]) -> str:
     on_path = {name: path for name in table["programs"] if (path := shutil.which(name))}
     if HOME not in table or len(on_path) < len(table["programs"]):
         return ""
-    return _first_line(fill(table[HOME], on_path))
+    return _first_line(fill(table[HOME], on_path), {**os.environ, "HOME": _home_of_user()})
+
+
+def _home_of_user() -> str:
+    """Where a front of a toolchain keeps which one it leads to; a worker is started without it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:  # an image's user need not have a name
+        return "/"
 
 
 def _find(names: Iterable[str], install: str, home: str) -> dict[str, str]:
@@ -122,10 +131,11 @@ def _command(table: dict[str, Any] | None, limits: Limits) -> Command | None:
     return Command(tuple(table["command"]), own, tuple(table.get("collect", ())))
 
 
-def _first_line(argv: list[str]) -> str:
+def _first_line(argv: list[str], environment: dict[str, str] | None = None) -> str:
     try:
         done = subprocess.run(
             argv,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_VERSION_TIMEOUT_S,
