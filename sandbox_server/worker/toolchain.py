@@ -7,6 +7,7 @@ For languages whose candidates are programs of their own: those with a table
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ from sandbox_server.worker.protocol import Limits
 
 #: In the jail's view: the language's own helpers, and what was made of the toolchain beforehand.
 RUNTIME = "runtime"
+#: The folder that the toolchain itself says it lies in.
+HOME = "home"
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _VERSION_TIMEOUT_S = 30
 
@@ -45,9 +48,11 @@ class Programs:
 
     #: Absolute path of each tool, by name.
     tools: dict[str, str]
+    #: Folder that the toolchain lies in; empty where it does not say.
+    home: str
     #: What a jail shows beside what every jail has.
     folders: tuple[str, ...]
-    #: Set for every program, beside what every process of a jail has.
+    #: Set for every program, beside what every process of a jail has. With places, as commands.
     environment: dict[str, str]
     #: Each process's, in bytes: runtimes reserve far more than they use.
     address_space_bytes: int
@@ -69,13 +74,18 @@ def read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Program
         KeyError, TypeError, ValueError: the file says something that it may not say.
     """
     table = data["toolchain"]
-    tools = _find(table["programs"], table["install"])
+    home = _home(table)
+    tools = _find(table["programs"], table["install"], home)
     named = {**tools, RUNTIME: str(folder / RUNTIME)}
     folders = [*table.get("folders", ()), *(os.path.dirname(path) for path in tools.values())]
+    if home:
+        named[HOME] = home
+        folders.append(os.path.join(home, "lib"))
     if (folder / RUNTIME).is_dir():
         folders.append(str(folder / RUNTIME))
     return Programs(
         tools=tools,
+        home=home,
         folders=tuple(dict.fromkeys(path for path in folders if os.path.isdir(path))),
         environment={name: str(value) for name, value in table.get("environment", {}).items()},
         address_space_bytes=int(table["address_space_bytes"]),
@@ -85,12 +95,29 @@ def read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Program
         run=Command(tuple(data["run"]["command"]), limits, ()),
         check=_command(data.get("check"), limits),
         diagnostic=table.get("diagnostic", ""),
-        version=_version(fill(table["version"], named)),
+        version=_first_line(fill(table["version"], named)),
     )
 
 
-def _find(names: Iterable[str], install: str) -> dict[str, str]:
-    found = {name: shutil.which(name) for name in names}
+def _home(table: dict[str, Any]) -> str:
+    """Where the toolchain says that it lies; what is on the PATH may only lead there."""
+    on_path = {name: path for name in table["programs"] if (path := shutil.which(name))}
+    if HOME not in table or len(on_path) < len(table["programs"]):
+        return ""
+    return _first_line(fill(table[HOME], on_path), {**os.environ, "HOME": _home_of_user()})
+
+
+def _home_of_user() -> str:
+    """Where a front of a toolchain keeps which one it leads to; a worker is started without it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:  # an image's user need not have a name
+        return "/"
+
+
+def _find(names: Iterable[str], install: str, home: str) -> dict[str, str]:
+    own = os.path.join(home, "bin") if home else ""
+    found = {name: shutil.which(name, path=own) or shutil.which(name) for name in names}
     missing = [name for name, path in found.items() if path is None]
     if missing:
         raise RefusedError(f"no {', '.join(missing)} on the PATH: {install}")
@@ -104,10 +131,11 @@ def _command(table: dict[str, Any] | None, limits: Limits) -> Command | None:
     return Command(tuple(table["command"]), own, tuple(table.get("collect", ())))
 
 
-def _version(argv: list[str]) -> str:
+def _first_line(argv: list[str], environment: dict[str, str] | None = None) -> str:
     try:
         done = subprocess.run(
             argv,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_VERSION_TIMEOUT_S,

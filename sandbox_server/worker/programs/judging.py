@@ -29,7 +29,8 @@ from sandbox_server.worker.programs.classify import (
 )
 from sandbox_server.worker.programs.hooks import Hooks, Sources
 from sandbox_server.worker.programs.report import read_report
-from sandbox_server.worker.toolchain import RUNTIME, Command, fill
+from sandbox_server.worker.protocol import Limits
+from sandbox_server.worker.toolchain import HOME, RUNTIME, Command, fill
 
 #: What a harness has a compiler call the text that it puts around a suite.
 SEAM = "seam"
@@ -51,9 +52,12 @@ class ProgramHarness:
         self._prepared = prepared
         self._places = {
             **self._programs.tools,
+            HOME: self._programs.home,
             RUNTIME: str(language.folder / RUNTIME),
             "prepared": prepared,
         }
+        given = self._programs.environment
+        self._environment = dict(zip(given, fill(given.values(), self._places), strict=True))
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -79,12 +83,16 @@ class ProgramHarness:
 
     def _stage(self, command: Command, sources: Sources, jail: Jail) -> tuple[StageFacts, int]:
         program = Program(
-            argv=fill(command.argv, self._places, sources.arguments),
+            argv=self._argv(command, sources, command.limits),
             archives=[jail.hand_over(_pack(sources))],
             collect=command.collect,
-            environment=self._programs.environment,
+            environment=self._environment,
         )
         return jail.run_program(program, command.limits)
+
+    def _argv(self, command: Command, sources: Sources, limits: Limits) -> list[str]:
+        places = {**self._places, "memory_mib": str(limits.memory_bytes >> 20)}
+        return fill(command.argv, places, sources.arguments)
 
     def _not_compiled(self, task: Task, facts: StageFacts, jail: Jail) -> dict[str, Any]:
         if facts.exits["program"].status == TOO_MUCH_TO_COLLECT:
@@ -126,10 +134,10 @@ class ProgramHarness:
         os.close(token_out)
         report_in, report_out = os.pipe()
         program = Program(
-            argv=fill(self._programs.run.argv, self._places, sources.arguments),
+            argv=self._argv(self._programs.run, sources, task.limits),
             fds=[report_out, token_in],
             archives=[archive],
-            environment=self._programs.environment,
+            environment=self._environment,
         )
         try:
             facts, _ = jail.run_program(program, task.limits, report_in)

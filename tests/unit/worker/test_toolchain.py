@@ -62,6 +62,22 @@ def test_a_missing_toolchain_is_named_with_how_to_get_it(tmp_path: Path) -> None
         load_language(_write(tmp_path, "no-such-tool"))
 
 
+def test_what_is_on_the_path_may_only_lead_to_the_toolchain(tmp_path: Path) -> None:
+    tool = tmp_path / "home" / "bin" / "sh"
+    tool.parent.mkdir(parents=True)
+    tool.symlink_to("/bin/echo")
+    (tmp_path / "home" / "lib").mkdir()
+    folder = _write(tmp_path, "sh")
+    text = (folder / "language.toml").read_text(encoding="ascii")
+    home = f'home = ["{{sh}}", "-c", "echo {tmp_path}/home"]\nversion'
+    (folder / "language.toml").write_text(text.replace("version", home), encoding="ascii")
+    programs = load_language(folder).programs
+    assert programs is not None
+    assert programs.tools["sh"] == str(Path("/bin/echo").resolve())
+    assert f"{tmp_path}/home/lib" in programs.folders
+    assert programs.version == "-c echo 1.2"
+
+
 def test_places_are_filled_and_arguments_spliced() -> None:
     filled = fill(
         ["{g++}", "-I{runtime}", "{arguments}", "x"], {"g++": "/g", "runtime": "/r"}, "ab"

@@ -1,0 +1,87 @@
+"""Makes two Java files of a solution and a suite.
+
+A suite comes without imports of its own as often as with them, and counts on
+those of the solution. So it is given them, on its first line, where they move
+no line of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_IMPORT = re.compile(r"import\s+(?:static\s+)?([\w.]+(?:\.\*)?)\s*;")
+_LEADING = re.compile(
+    rf"\s+|//[^\n]*(?:\n|$)|/\*.*?\*/|;|package\s+[\w.]+\s*;|(?P<import>{_IMPORT.pattern})",
+    re.DOTALL,
+)
+#: What a suite means by these names is the JDK's, whatever classes of such names a solution has.
+_JDK = {
+    "java.lang": (
+        *("AssertionError", "Boolean", "Byte", "Character", "Double", "Error", "Exception"),
+        *("Float", "IllegalStateException", "Integer", "Iterable", "Long", "Math", "Number"),
+        *("Object", "Runtime", "RuntimeException", "Short", "StrictMath", "String"),
+        *("StringBuilder", "System", "Throwable", "Comparable", "Record", "Override"),
+    ),
+    "java.util": ("Arrays", "Collections", "List", "Map", "Objects", "Set", "Optional"),
+}
+_WORD = re.compile(r"\w+")
+
+
+def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
+    """The two files; without a suite the solution alone, to be checked."""
+    files = {"solution.java": _without_package(solution)}
+    if suite:
+        own = _leading_imports(suite)
+        taken = {_simple_name(line) for line in own}
+        given = [line for line in _leading_imports(solution) if _simple_name(line) not in taken]
+        taken |= {_simple_name(line) for line in given}
+        shielded = _shield(suite, taken, "\n".join([*own, *given]))
+        head = " ".join(dict.fromkeys([*shielded, *given]))
+        files["suite.java"] = f"{head} {_without_package(suite)}"
+    return {"files": files}
+
+
+def broken_suite(messages: Sequence[str]) -> bool:
+    """Whether the suite could not even be read, or has nowhere to begin."""
+    return any(message.startswith(("[syntax]", "[suite]")) for message in messages)
+
+
+def _shield(suite: str, taken: set[str], imports: str) -> list[str]:
+    """Imports by name of those classes of the JDK that `suite` speaks of: these win."""
+    words = set(_WORD.findall(suite))
+    lines = []
+    for package, names in _JDK.items():
+        reached = package == "java.lang" or f"{package}.*" in imports
+        for name in names:
+            declared = re.search(rf"\b(?:class|interface|enum|record)\s+{name}\b", suite)
+            if reached and name in words - taken and not declared:
+                lines.append(f"import {package}.{name};")
+    return lines
+
+
+def _leading_imports(text: str) -> list[str]:
+    found = []
+    at = 0
+    while (match := _LEADING.match(text, at)) is not None:
+        if match["import"]:
+            found.append(" ".join(match["import"].split()))
+        at = match.end()
+    return found
+
+
+def _simple_name(line: str) -> str:
+    """The name that an import brings; the whole line where it brings all of a package."""
+    name = line.rstrip("; ").rpartition(".")[2]
+    return line if name == "*" else name
+
+
+def _without_package(text: str) -> str:
+    """Both files are in one package: in none."""
+    at = 0
+    while (match := _LEADING.match(text, at)) is not None:
+        if match[0].startswith("package"):
+            return text[:at] + " " * (match.end() - at) + text[match.end() :]
+        at = match.end()
+    return text

@@ -1,0 +1,99 @@
+"""Builds the crates that programs may use, and the one that stands for `test`, once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+_RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
+#: Where Debian's packages put the sources of crates.
+_REGISTRY = Path("/usr/share/cargo/registry")
+_CRATES = {"rand": "0.8", "regex": "1", "md5": "0.7"}
+_INSTALL = "apt-get install librust-rand+default-dev librust-regex+default-dev librust-md5-dev"
+_MANIFEST = """
+[package]
+name = "crates"
+version = "0.0.0"
+edition = "2021"
+[lib]
+path = "lib.rs"
+[dependencies]
+"""
+_CONFIG = """
+[source.crates-io]
+replace-with = "installed"
+[source.installed]
+directory = "{registry}"
+"""
+#: What `prepare` leaves for `arguments`: a line `NAME FILE` for each crate.
+_CRATES_FILE = "crates"
+
+
+def prepare(folder: str, tools: dict[str, str]) -> None:
+    """Makes `libtest.rlib`, `libraries/`, and a list of the crates in it that programs may name.
+
+    Raises:
+        OSError: the sources of a crate are not installed, or a tool does not do it.
+    """
+    target = Path(folder).absolute()
+    environment = dict(os.environ)
+    environment["LD_LIBRARY_PATH"] = str(Path(tools["rustc"]).parents[1] / "lib")
+    _run(
+        [
+            *(tools["rustc"], "--edition", "2021", "--crate-name", "test", "--crate-type", "rlib"),
+            *("-O", str(_RUNTIME / "test.rs"), "-o", str(target / "libtest.rlib")),
+        ],
+        # The crate that it takes the place of is closed to others without this.
+        environment | {"RUSTC_BOOTSTRAP": "1"},
+    )
+    for name in _CRATES:
+        if not any(_REGISTRY.glob(f"{name}-[0-9]*")):
+            raise OSError(f"no sources of the crate {name} in {_REGISTRY}: {_INSTALL}")
+    _build_crates(target, tools, environment)
+
+
+def _build_crates(target: Path, tools: dict[str, str], environment: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = "".join(f'{name} = "{version}"\n' for name, version in _CRATES.items())
+        Path(scratch, "Cargo.toml").write_text(_MANIFEST + wanted, encoding="ascii")
+        Path(scratch, "lib.rs").touch()
+        Path(scratch, ".cargo").mkdir()
+        config = _CONFIG.format(registry=_REGISTRY)
+        Path(scratch, ".cargo", "config.toml").write_text(config, encoding="ascii")
+        own = {"CARGO_HOME": f"{scratch}/home", "RUSTC": tools["rustc"]}
+        build = [tools["cargo"], "build", "--offline", "--quiet", "--target-dir", "made"]
+        _run(build, environment | own, scratch)
+        libraries = target / "libraries"
+        libraries.mkdir()
+        for path in Path(scratch, "made", "debug", "deps").glob("*.rlib"):
+            shutil.copy(path, libraries)
+    found = {name: next(libraries.glob(f"lib{name}-*.rlib")).name for name in _CRATES}
+    lines = "".join(f"{name} {file}\n" for name, file in found.items())
+    (target / _CRATES_FILE).write_text(lines, encoding="ascii")
+
+
+def _run(command: list[str], environment: dict[str, str], folder: str | None = None) -> None:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise OSError(f"{command[0]}: {done.stderr[:1000]}")
+
+
+def arguments(prepared: str) -> list[str]:
+    """The compiler's arguments for the crates in `prepared`."""
+    libraries = f"{prepared}/libraries"
+    given = ["-L", f"dependency={libraries}"]
+    for line in Path(prepared, _CRATES_FILE).read_text(encoding="ascii").splitlines():
+        name, file = line.split()
+        given += ["--extern", f"{name}={libraries}/{file}"]
+    return given

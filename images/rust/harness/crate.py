@@ -1,0 +1,85 @@
+"""Makes one crate of a Rust solution and a suite.
+
+The suite is a module below the solution, so that `super::*` and plain names
+find what the solution defines, private or not. It is a file of its own: nothing
+that the solution leaves open reaches it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from .build import arguments
+
+#: With these a program runs code before its main function, or takes the place of a library's.
+_BY_HAND = re.compile(
+    r"\b(no_mangle|export_name|link_section|link_name|no_main|global_allocator|panic_handler"
+    r"|alloc_error_handler|global_asm|naked_asm|link_args)\b"
+    r"|\barch\b[^;]*\b(asm)\b|#\s*!?\[\s*(link|start)\b"
+)
+_REFUSED = '\ncompile_error!("a solution must not use {word}: it reaches below the language");\n'
+#: The item before the module takes an attribute that the solution leaves open.
+_SUITE_MODULE = """
+const _: () = ();
+#[cfg(test)] #[path = "suite.rs"] mod plum_suite;
+"""
+#: Of the standard library whatever macros a solution has; the first three are counted.
+_COUNTED = ("assert", "assert_eq", "assert_ne")
+_MACROS = (
+    *("debug_assert", "debug_assert_eq", "debug_assert_ne", "format", "matches", "panic"),
+    *("print", "println", "unreachable", "vec", "write", "writeln"),
+)
+_HEAD = (
+    "#[allow(unused_imports)] use super::*; {macros}"
+    " #[test] fn plum_counts_other_checks() {{ ::{runtime}::other_checks({other_checks}) }} "
+)
+_INNER_ATTRIBUTES = re.compile(r"\s*(?:#!\[[^\]]*\]\s*)*")
+_OTHER_CHECK = re.compile(
+    r"\b(?:panic|unreachable|todo|unimplemented|debug_assert\w*)!|\.(?:unwrap|expect)(?:_err)?\("
+    r"|\?\s*;|\bErr\b|\bshould_panic\b|\bprocess::(?:exit|abort)\b"
+)
+_SYNTAX = re.compile(
+    r"^(?:expected|unexpected|mismatched closing|this file contains an un|unterminated|unknown"
+    r" (?:start|prefix)|unclosed|missing)"
+)
+
+
+def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
+    """The files of the crate and the compiler's arguments; without a suite, the solution alone."""
+    text = solution
+    if (match := _BY_HAND.search(solution)) is not None:
+        text += _REFUSED.format(word=next(filter(None, match.groups())))
+    if not suite:
+        return {"files": {"solution.rs": text}, "arguments": arguments(prepared)}
+    # A name that the solution cannot take for a crate of its own.
+    runtime = f"plum_{secrets.token_hex(8)}"
+    given = [*arguments(prepared), "--extern", f"{runtime}={prepared}/libtest.rlib"]
+    files = {"solution.rs": text + _SUITE_MODULE, "suite.rs": _suite_module(suite, runtime)}
+    return {"files": files, "arguments": given}
+
+
+def _suite_module(suite: str, runtime: str) -> str:
+    """The suite with its own macros and imports before it, on its first line."""
+    meanings = {name: f"counted_{name}" for name in _COUNTED}
+    meanings |= {name: f"library::{name}" for name in _MACROS}
+    macros = " ".join(
+        f"#[allow(unused_macros)] macro_rules! {name}"
+        f" {{ ($($t:tt)*) => {{ ::{runtime}::{meaning}!($($t)*) }} }}"
+        for name, meaning in meanings.items()
+    )
+    head = _HEAD.format(
+        macros=macros,
+        runtime=runtime,
+        other_checks=int(_OTHER_CHECK.search(suite) is not None),
+    )
+    match = _INNER_ATTRIBUTES.match(suite)
+    start = match.end() if match is not None else 0
+    return suite[:start] + head + suite[start:]
+
+
+def broken_suite(messages: Sequence[str]) -> bool:
+    """Whether the compiler could not even read the suite."""
+    return any(_SYNTAX.search(message) for message in messages)
