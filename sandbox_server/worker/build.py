@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sandbox_server.worker import confine, linux, messages, rootfs
 from sandbox_server.worker.accounting import virtual_memory_bytes
@@ -45,6 +45,8 @@ class JailSettings:
     file_bytes: int
     #: Shown to programs, read-only, beside what every jail has.
     folders: tuple[str, ...] = ()
+    #: Symbolic links that they find, by path.
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> None:
@@ -171,7 +173,7 @@ def _live(
     """The first process's whole life."""
     os.setsid()
     try:
-        private = rootfs.build(folders)
+        private = rootfs.build(folders, settings.links)
         socket.sethostname("jail")
         if "landlock" not in settings.missing:
             confinement = replace(confinement, landlock_fd=linux.landlock_ruleset())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +46,10 @@ def toolchain_folders(others: Sequence[str] = ()) -> list[str]:
     return folders
 
 
-def build(folders: Sequence[str]) -> PrivateFolders:
+def build(folders: Sequence[str], added: Mapping[str, str]) -> PrivateFolders:
     """Makes a new root of `folders` and changes this process's mount namespace to it.
+
+    added: symbolic links of the new root, by path.
 
     The process must be alone in its mount namespace and may mount there.
 
@@ -81,7 +83,7 @@ def build(folders: Sequence[str]) -> PrivateFolders:
         os.makedirs(place, exist_ok=True)
         linux.move_mount(tree, place)
         os.close(tree)
-    for path, destination in links.items():
+    for path, destination in (links | dict(added)).items():
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         os.symlink(destination, root + path)
     os.makedirs(f"{root}/etc", exist_ok=True)

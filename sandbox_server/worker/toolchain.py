@@ -30,8 +30,8 @@ class Command:
     """One stage: a command line with places to fill in, its limits, and what it makes.
 
     A place is ``{NAME}``, with the name of a tool, ``runtime`` (the language's folder of that
-    name) or ``prepared`` (what its harness made beforehand); an argument that is
-    ``{arguments}`` alone stands for those that the harness adds.
+    name), another language that it takes the runtime of, or ``prepared`` (what its harness made
+    beforehand); an argument that is ``{arguments}`` alone stands for those that the harness adds.
     """
 
     argv: tuple[str, ...]
@@ -45,8 +45,12 @@ class Programs:
 
     #: Absolute path of each tool, by name.
     tools: dict[str, str]
+    #: The language's own helpers, as `runtime`, and those of other languages, by their names.
+    runtimes: dict[str, str]
     #: What a jail shows beside what every jail has.
     folders: tuple[str, ...]
+    #: Symbolic links that a jail has, by path; with places, as in a command.
+    links: dict[str, str]
     #: Set for every program, beside what every process of a jail has.
     environment: dict[str, str]
     #: Each process's, in bytes: runtimes reserve far more than they use.
@@ -70,13 +74,16 @@ def read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Program
     """
     table = data["toolchain"]
     tools = _find(table["programs"], table["install"])
-    named = {**tools, RUNTIME: str(folder / RUNTIME)}
+    runtimes = {RUNTIME: str(folder / RUNTIME)}
+    for other in table.get("runtimes", ()):
+        runtimes[other] = str(folder.parent / other / RUNTIME)
     folders = [*table.get("folders", ()), *(os.path.dirname(path) for path in tools.values())]
-    if (folder / RUNTIME).is_dir():
-        folders.append(str(folder / RUNTIME))
+    folders += runtimes.values()
     return Programs(
         tools=tools,
+        runtimes=runtimes,
         folders=tuple(dict.fromkeys(path for path in folders if os.path.isdir(path))),
+        links=dict(table.get("links", {})),
         environment={name: str(value) for name, value in table.get("environment", {}).items()},
         address_space_bytes=int(table["address_space_bytes"]),
         solution_file=data["source_file"],
@@ -85,7 +92,7 @@ def read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Program
         run=Command(tuple(data["run"]["command"]), limits, ()),
         check=_command(data.get("check"), limits),
         diagnostic=table.get("diagnostic", ""),
-        version=_version(fill(table["version"], named)),
+        version=_version(fill(table["version"], {**tools, **runtimes})),
     )
 
 
