@@ -22,5 +22,6 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
 
 
 def broken_suite(messages: Sequence[str]) -> bool:
-    """Whether the suite is no Go, or imports what there is not."""
-    return any(m.startswith("syntax error:") or "is not available here" in m for m in messages)
+    """Whether the suite is no Go, imports what there is not, or has no test."""
+    reasons = ("syntax error:", "is not available here", "there is no test function")
+    return any(reason in message for message in messages for reason in reasons)
