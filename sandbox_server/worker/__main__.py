@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -164,11 +164,13 @@ def _settings(language: Language) -> zygote.Settings:
         hierarchy = e
     confinement = Confinement(seccomp_filter, None, separate_users, base_address_space_bytes=0)
     harness = _load_harness(language)
-    folders = harness.folders if isinstance(harness, ProgramHarness) else ()
+    jail = JailSettings(confinement, missing, language.default_limits.file_bytes)
+    if isinstance(harness, ProgramHarness):
+        jail = replace(jail, folders=harness.folders, links=harness.links)
     return zygote.Settings(
         language=language,
         harness=harness,
-        jail=JailSettings(confinement, missing, language.default_limits.file_bytes, tuple(folders)),
+        jail=jail,
         hierarchy=hierarchy,
         worker_pid=os.getpid(),
     )

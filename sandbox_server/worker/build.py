@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sandbox_server.worker import confine, linux, messages, rootfs
 from sandbox_server.worker.accounting import virtual_memory_bytes
@@ -46,6 +46,8 @@ class JailSettings:
     file_bytes: int
     #: Shown to programs, read-only, beside what every jail has.
     folders: tuple[str, ...] = ()
+    #: Symbolic links that they find, by path.
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> None:
@@ -175,7 +177,7 @@ def _live(
     """The first process's whole life."""
     os.setsid()
     try:
-        private, root_layers = _make_root(folders)
+        private, root_layers = _make_root(folders, settings.links)
         socket.sethostname("jail")
         if "landlock" not in settings.missing:
             confinement = replace(confinement, landlock_fd=linux.landlock_ruleset())
@@ -189,7 +191,9 @@ def _live(
     Init(control, confinement, private, settings.file_bytes).serve()
 
 
-def _make_root(folders: Sequence[str]) -> tuple[rootfs.WritableFolders, list[Layer]]:
+def _make_root(
+    folders: Sequence[str], links: Mapping[str, str]
+) -> tuple[rootfs.WritableFolders, list[Layer]]:
     """A root of mounts of its own, or a prepared one where the platform lets nobody mount."""
     _, own_mounts = _NAMESPACES["mount_namespace"]
     try:
@@ -207,7 +211,7 @@ def _make_root(folders: Sequence[str]) -> tuple[rootfs.WritableFolders, list[Lay
         return rootfs.enter_prepared(), layers
     gives = "the toolchain read-only, private /tmp and /dev/shm, nothing else"
     layers = [Layer("mount_namespace", True, own_mounts), Layer("private_root", True, gives)]
-    return rootfs.build(folders), layers
+    return rootfs.build(folders, links), layers
 
 
 def _inner_layers(missing: dict[str, str]) -> list[Layer]:

@@ -13,7 +13,7 @@ import errno
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -77,8 +77,10 @@ def detach_mounts() -> None:
     linux.mount("none", "/", "none", linux.MS_REC | linux.MS_PRIVATE)
 
 
-def build(folders: Sequence[str]) -> WritableFolders:
+def build(folders: Sequence[str], added: Mapping[str, str]) -> WritableFolders:
     """Makes a new root of `folders` and changes this process's mount namespace to it.
+
+    added: symbolic links of the new root, by path.
 
     The process must be alone in its mount namespace, with its mounts detached.
 
@@ -111,7 +113,7 @@ def build(folders: Sequence[str]) -> WritableFolders:
         os.makedirs(place, exist_ok=True)
         linux.move_mount(tree, place)
         os.close(tree)
-    for path, destination in links.items():
+    for path, destination in (links | dict(added)).items():
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         os.symlink(destination, root + path)
     os.makedirs(f"{root}/etc", exist_ok=True)

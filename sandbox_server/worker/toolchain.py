@@ -33,8 +33,8 @@ class Command:
     """One stage: a command line with places to fill in, its limits, and what it makes.
 
     A place is ``{NAME}``, with the name of a tool, ``runtime`` (the language's folder of that
-    name) or ``prepared`` (what its harness made beforehand); an argument that is
-    ``{arguments}`` alone stands for those that the harness adds.
+    name), another language that it takes the runtime of, or ``prepared`` (what its harness made
+    beforehand); an argument that is ``{arguments}`` alone stands for those that the harness adds.
     """
 
     argv: tuple[str, ...]
@@ -50,8 +50,12 @@ class Programs:
     tools: dict[str, str]
     #: Folder that the toolchain lies in; empty where it does not say.
     home: str
+    #: The language's own helpers, as `runtime`, and those of other languages, by their names.
+    runtimes: dict[str, str]
     #: What a jail shows beside what every jail has.
     folders: tuple[str, ...]
+    #: Symbolic links that a jail has, by path; with places, as in a command.
+    links: dict[str, str]
     #: Set for every program, beside what every process of a jail has. With places, as commands.
     environment: dict[str, str]
     #: Each process's, in bytes: runtimes reserve far more than they use.
@@ -76,17 +80,21 @@ def read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Program
     table = data["toolchain"]
     home = _home(table)
     tools = _find(table["programs"], table["install"], home)
-    named = {**tools, RUNTIME: str(folder / RUNTIME)}
+    runtimes = {RUNTIME: str(folder / RUNTIME)}
+    for other in table.get("runtimes", ()):
+        runtimes[other] = str(folder.parent / other / RUNTIME)
+    named = {**tools, **runtimes}
     folders = [*table.get("folders", ()), *(os.path.dirname(path) for path in tools.values())]
     if home:
         named[HOME] = home
         folders.append(os.path.join(home, "lib"))
-    if (folder / RUNTIME).is_dir():
-        folders.append(str(folder / RUNTIME))
+    folders += runtimes.values()
     return Programs(
         tools=tools,
         home=home,
+        runtimes=runtimes,
         folders=tuple(dict.fromkeys(path for path in folders if os.path.isdir(path))),
+        links=dict(table.get("links", {})),
         environment={name: str(value) for name, value in table.get("environment", {}).items()},
         address_space_bytes=int(table["address_space_bytes"]),
         solution_file=data["source_file"],

@@ -4,16 +4,16 @@
 const { apply, ownKeys } = Reflect;
 const nodeAssert = require('assert');
 
-const FRAME = /suite\.js:(\d+)/;
-
 class Counter {
   #suite;
   #report;
+  #places;
   passed = 0;
   failed = 0;
 
-  constructor(suite, report) {
+  constructor(suite, places, report) {
     this.#suite = suite.split('\n');
+    this.#places = places;
     this.#report = report;
   }
 
@@ -22,9 +22,8 @@ class Counter {
   fail(left, right) {
     this.failed += 1;
     if (this.failed > 20) return;
-    const where = FRAME.exec(String(new Error().stack));
-    const line = where === null ? 0 : Number(where[1]);
-    const expression = (this.#suite[line - 1] || '').trim().slice(0, 500);
+    const { line, compiledLine } = this.#places.inSuite(String(new Error().stack));
+    const expression = (this.#suite[compiledLine - 1] || '').trim().slice(0, 500);
     this.#report({ event: 'failed', line, expression, left: shown(left), right: shown(right) });
   }
 }

@@ -3,6 +3,8 @@
 // Both run in this realm: a suite calls the solution's functions, and compares what they return.
 // Everything here that the candidate could bend is taken hold of before it is loaded. The token
 // that a pass needs is in this module's closure only, where no JavaScript can read it.
+//
+// Argument, where a compiler made both: how many lines were put before the suite.
 'use strict';
 
 const fs = require('fs');
@@ -11,6 +13,7 @@ const util = require('util');
 const { keep, hideText } = require('./builtins.js');
 const { Counter, consoleAssert, countedAssert } = require('./counting.js');
 const { close, makeRequire } = require('./modules.js');
+const { Places } = require('./places.js');
 
 const REPORT_FD = 3;
 const TOKEN_FD = 4;
@@ -21,6 +24,7 @@ const solutionText = fs.readFileSync('solution.js', 'utf8');
 const suiteText = fs.readFileSync('suite.js', 'utf8');
 // The suite is not for the candidate's eyes.
 fs.unlinkSync('suite.js');
+const places = new Places(Number(process.argv[2] || 0));
 
 const { stringify } = JSON;
 const { inspect } = util;
@@ -49,7 +53,7 @@ function shown(value) {
 }
 
 let phase = 'COMPILE';
-const counter = new Counter(suiteText, (event) => report({
+const counter = new Counter(suiteText, places, (event) => report({
   ...event, expression: ascii(event.expression), left: ascii(event.left), right: ascii(event.right),
 }));
 
@@ -62,8 +66,8 @@ function stop(verdict, message) {
 function described(reason) {
   try {
     if (reason instanceof Error) {
-      const where = /(?:solution|suite)\.js:\d+/.exec(String(reason.stack));
-      return `${reason.name}: ${reason.message}${where ? ` (${where[0]})` : ''}`;
+      const where = places.first(String(reason.stack));
+      return `${reason.name}: ${reason.message}${where ? ` (${where})` : ''}`;
     }
     return `thrown: ${shown(reason)}`;
   } catch {
@@ -101,6 +105,14 @@ function leave(changed) {
   };
 }
 
+// What a compiler made of `export const x` is no name of its own any more.
+function shareExports(exported) {
+  if (exported === null || typeof exported !== 'object' || !exported.__esModule) return;
+  for (const name of Object.keys(exported)) {
+    if (!(name in globalThis)) globalThis[name] = exported[name];
+  }
+}
+
 async function main() {
   const suiteModule = { exports: {} };
   const script = compiled(solutionText, 'solution.js', 'COMPILE_ERROR', '');
@@ -132,6 +144,7 @@ async function main() {
   phase = 'LOAD';
   try {
     script.runInThisContext();
+    shareExports(solutionModule.exports);
   } catch (reason) {
     crash(reason);
   }

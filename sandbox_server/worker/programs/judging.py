@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox_server.worker.files import pack
@@ -30,7 +30,7 @@ from sandbox_server.worker.programs.classify import (
 from sandbox_server.worker.programs.hooks import Hooks, Sources
 from sandbox_server.worker.programs.report import read_report
 from sandbox_server.worker.protocol import Limits
-from sandbox_server.worker.toolchain import HOME, RUNTIME, Command, fill
+from sandbox_server.worker.toolchain import HOME, Command, fill
 
 #: What a harness has a compiler call the text that it puts around a suite.
 SEAM = "seam"
@@ -53,7 +53,7 @@ class ProgramHarness:
         self._places = {
             **self._programs.tools,
             HOME: self._programs.home,
-            RUNTIME: str(language.folder / RUNTIME),
+            **self._programs.runtimes,
             "prepared": prepared,
         }
         given = self._programs.environment
@@ -63,6 +63,12 @@ class ProgramHarness:
     def folders(self) -> tuple[str, ...]:
         """What the jails of this language show beside what every jail has."""
         return (*self._programs.folders, *([self._prepared] if self._prepared else []))
+
+    @property
+    def links(self) -> Mapping[str, str]:
+        """Symbolic links that those jails have, by path."""
+        places = self._programs.links
+        return dict(zip(places, fill(places.values(), self._places), strict=True))
 
     def warm(self) -> None:
         """See `jail_contract`. Nothing is left to load."""

@@ -9,6 +9,8 @@ import pytest
 
 from sandbox_server.worker.errors import RefusedError
 from sandbox_server.worker.language import load_language
+from sandbox_server.worker.programs.hooks import Hooks
+from sandbox_server.worker.programs.judging import ProgramHarness
 from sandbox_server.worker.toolchain import fill
 
 _LANGUAGE = """
@@ -55,6 +57,23 @@ def test_a_folder_with_a_language_toml_is_a_language(tmp_path: Path) -> None:
     limits = programs.compile.limits
     assert (limits.cpu_time_s, limits.wall_time_s) == (9, 2)
     assert programs.tools["sh"] == str(Path("/bin/sh").resolve())
+
+
+def test_a_language_can_use_the_runtime_of_another(tmp_path: Path) -> None:
+    for name in ("shell", "other"):
+        (tmp_path / name / "runtime").mkdir(parents=True)
+    folder = _write(tmp_path / "shell", "sh")
+    text = (folder / "language.toml").read_text(encoding="ascii")
+    shared = 'runtimes = ["other"]\nlinks = { "/bin/sh" = "{other}/sh" }\naddress_space_bytes'
+    text = text.replace("address_space_bytes", shared).replace("{runtime}/judge", "{other}/judge")
+    (folder / "language.toml").write_text(text, encoding="ascii")
+    language = load_language(folder)
+    programs = language.programs
+    assert programs is not None
+    other = str(tmp_path / "other" / "runtime")
+    assert {other, str(folder / "runtime")} <= set(programs.folders)
+    harness = ProgramHarness(language, Hooks(language), "")
+    assert harness.links == {"/bin/sh": f"{other}/sh"}
 
 
 def test_a_missing_toolchain_is_named_with_how_to_get_it(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""What is particular to judging TypeScript: the compiler that is run, and what it checks.
+
+A solution that does not type-check does not compile. A suite is only translated: where it does
+not fit the solution's types, running it shows what is wrong with the solution.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+#: Said before a suite, on one line (the `1` of the command in language.toml).
+_NOT_CHECKED = "// @ts-nocheck\n"
+_FIND_COMPILER = "import(process.argv[1]).then((m) => console.log(m.default()))"
+_SYNTAX = re.compile(r"^TS1\d{3}: ")
+
+
+def prepare(folder: str, tools: dict[str, str]) -> None:
+    """Copies the native compiler, and the declarations of the language that it reads.
+
+    The command `tsc` is a script that starts it, through programs that a jail does not have.
+
+    Raises:
+        OSError: it is not there: TypeScript before 7 had none.
+    """
+    module = Path(tools["tsc"]).parents[1] / "lib" / "getExePath.js"
+    found = subprocess.run(
+        [tools["node"], "--input-type=module", "-e", _FIND_COMPILER, str(module)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode != 0:
+        raise OSError(f"no native compiler beside {tools['tsc']}: {found.stderr[:500]}")
+    compiler = Path(found.stdout.strip())
+    for path in [compiler, *compiler.parent.glob("lib*.d.ts")]:
+        shutil.copy(path, folder)
+
+
+def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
+    """Both files; without a suite the solution alone, to be checked."""
+    files = {"solution.ts": solution}
+    if suite:
+        files["suite.ts"] = _NOT_CHECKED + suite
+    return {"files": files, "arguments": sorted(files)}
+
+
+def broken_suite(messages: Sequence[str]) -> bool:
+    """Whether the suite is no TypeScript."""
+    return any(_SYNTAX.match(message) for message in messages)
