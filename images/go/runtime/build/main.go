@@ -1,0 +1,169 @@
+// Command build makes a program of a solution and a suite, in the folder that it is started in.
+//
+//	build PREPARED            solution.go and suite.go become ./program
+//	build PREPARED check      only says whether solution.go compiles
+//
+// It starts the compiler and the linker itself: what `go build` does around them, finding out what
+// must be built, takes longer than building it.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+func main() {
+	if err := build(os.Args[1], len(os.Args) > 2); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func build(prepared string, checkOnly bool) error {
+	solution, err := os.ReadFile("solution.go")
+	if err != nil {
+		return err
+	}
+	suite, err := os.ReadFile("suite.go")
+	if err != nil && !checkOnly {
+		return err
+	}
+	// As the names of the assertions begin that the light one lacks.
+	kind := "light"
+	if bytes.Contains(suite, []byte("HTTP")) || bytes.Contains(suite, []byte("YAML")) {
+		kind = "whole"
+	}
+	packages, err := readPackages(filepath.Join(prepared, kind))
+	if err != nil {
+		return err
+	}
+	if checkOnly {
+		files, err := alone(string(solution), packages)
+		if err != nil {
+			return err
+		}
+		return compileSolution(packages, files, true)
+	}
+	program, err := join(string(solution), string(suite), packages)
+	if err != nil {
+		return err
+	}
+	if err := compileSolution(packages, program.files, false); err != nil {
+		return err
+	}
+	return link(packages, program.main())
+}
+
+// The archives of packages, and the compiler's folder, as the harness has prepared them.
+type packages struct {
+	tools string
+	// By import path: what programs may import, and everything else that they are linked with.
+	open   map[string]string
+	closed map[string]string
+	// What the linker takes for some of them.
+	linked map[string]string
+}
+
+func readPackages(folder string) (*packages, error) {
+	data, err := os.ReadFile(filepath.Join(folder, "packages"))
+	if err != nil {
+		return nil, err
+	}
+	found := &packages{open: map[string]string{}, closed: map[string]string{}, linked: map[string]string{}}
+	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		fields := strings.Split(line, "\t")
+		path := fields[2]
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(folder, path)
+		}
+		switch fields[0] {
+		case "tools":
+			found.tools = path
+		case "open":
+			found.open[fields[1]] = path
+		case "linked":
+			found.linked[fields[1]] = path
+		default:
+			found.closed[fields[1]] = path
+		}
+	}
+	return found, nil
+}
+
+func writeConfig(name string, archives ...map[string]string) error {
+	var text bytes.Buffer
+	for _, some := range archives {
+		for path, file := range some {
+			fmt.Fprintf(&text, "packagefile %s=%s\n", path, file)
+		}
+	}
+	return os.WriteFile(name, text.Bytes(), 0o644)
+}
+
+// The imports that the suite would use; without it nobody can say.
+var unusedForSuite = regexp.MustCompile(
+	`: (imported and not used: "(testing|github\.com/stretchr/testify/\w+)"|` +
+		`"(testing|github\.com/stretchr/testify/\w+)" imported and not used)`)
+
+func compileSolution(from *packages, files []string, forgiveUnused bool) error {
+	if err := writeConfig("importcfg", from.open); err != nil {
+		return err
+	}
+	options := []string{"-p", "solution", "-importcfg", "importcfg", "-o", "solution.a", "-pack", "-complete"}
+	output, err := from.run("compile", append(options, files...))
+	if err == nil {
+		return nil
+	}
+	errorsLeft := 0
+	var told []string
+	for _, line := range strings.Split(strings.TrimSpace(output), "\n") {
+		if forgiveUnused && unusedForSuite.MatchString(line) {
+			continue
+		}
+		if !strings.HasPrefix(line, "\t") {
+			errorsLeft++
+		}
+		told = append(told, line)
+	}
+	if forgiveUnused && errorsLeft == 0 && output != "" {
+		return nil
+	}
+	return errors.New(strings.Join(told, "\n"))
+}
+
+func link(from *packages, main string) error {
+	if err := os.WriteFile("main.go", []byte(main), 0o644); err != nil {
+		return err
+	}
+	own := map[string]string{"solution": "solution.a"}
+	if err := writeConfig("importcfg.link", from.open, from.closed, from.linked, own); err != nil {
+		return err
+	}
+	options := []string{"-p", "main", "-importcfg", "importcfg.link", "-o", "main.a", "-pack", "-complete"}
+	if output, err := from.run("compile", append(options, "main.go")); err != nil {
+		return errors.New(output)
+	}
+	options = []string{"-importcfg", "importcfg.link", "-o", "program", "-s", "-w", "main.a"}
+	if output, err := from.run("link", options); err != nil {
+		return errors.New(output)
+	}
+	return nil
+}
+
+// Returns what the tool says.
+func (from *packages) run(tool string, options []string) (string, error) {
+	command := exec.Command(filepath.Join(from.tools, tool), options...)
+	// One thread at a time, and no garbage collection before there is much: both are short-lived.
+	command.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT=384MiB")
+	output, err := command.CombinedOutput()
+	if err != nil && len(output) == 0 {
+		return fmt.Sprintf("%s: %v", tool, err), err
+	}
+	return string(output), err
+}
