@@ -19,7 +19,7 @@ from tests.integration.test_docker_launcher import docker_or_skip
 
 pytestmark = pytest.mark.docker
 
-_RUNSC = ("--launcher", "docker", "--runtime", "runsc")
+_RUNSC = ("--launcher", "docker", "--runtime", "runsc", "--languages", "python")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,6 +33,7 @@ def _engine() -> None:
 def client() -> Iterator[SandboxClient]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PLUM_SANDBOX_SERVE_RUNTIME", "runsc")
+        environment.setenv("PLUM_SANDBOX_SERVE_LANGUAGES", "python")
         with (
             embedded_sandbox("docker", slots=2, require_isolation="contained") as address,
             SandboxClient([address]) as client,
