@@ -6,7 +6,7 @@ import sys
 
 from sandbox_server.worker import accounting
 
-_TREE = "import os, sys; os.fork() and os.fork(); print('up', flush=True); sys.stdin.read()"
+_TREE = "import os, sys; os.fork() and os.fork(); os.write(1, b'up\\n'); sys.stdin.read()"
 
 
 def test_descendants_are_the_same_by_lists_of_children_and_by_every_process_there_is() -> None:
