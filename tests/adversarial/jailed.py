@@ -33,13 +33,18 @@ def processes(gateway: int, kind: str) -> list[int]:
     }[kind]
 
 
-def _parent(pid: int) -> int:
-    text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+def _parent(pid: int) -> int | None:
+    """None for a process that has ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
     return int(text.rpartition(")")[2].split()[1])
 
 
 def _in_jail(pid: int) -> bool:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("NSpid:"):
-            return len(line.split()) > 2
+    with contextlib.suppress(OSError):  # it has ended
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("NSpid:"):
+                return len(line.split()) > 2
     return False

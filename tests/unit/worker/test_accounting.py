@@ -6,7 +6,7 @@ import sys
 
 from sandbox_server.worker import accounting
 
-_TREE = "import os, sys; os.fork() and os.fork(); print('up', flush=True); sys.stdin.read()"
+_TREE = "import os, sys; os.fork() and os.fork(); os.write(1, b'up\\n'); sys.stdin.read()"
 
 
 def test_descendants_are_the_same_by_lists_of_children_and_by_every_process_there_is() -> None:
@@ -16,8 +16,8 @@ def test_descendants_are_the_same_by_lists_of_children_and_by_every_process_ther
         assert tree.stdout is not None
         for _ in range(3):
             assert tree.stdout.readline() == b"up\n"
-        listed = set(accounting._descendants(os.getpid()))
-        assert set(accounting._descendants_of_all(os.getpid())) == listed
-        assert tree.pid in listed
-        assert len(set(accounting._descendants_of_all(tree.pid))) == 2
+        listed = set(accounting._descendants(tree.pid))
+        assert len(listed) == 2
+        assert set(accounting._descendants_of_all(tree.pid)) == listed
+        assert tree.pid in set(accounting._descendants_of_all(os.getpid()))
         tree.communicate()
