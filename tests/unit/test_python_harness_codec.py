@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from images.python.harness import prepared
 from images.python.harness.channel import ProtocolBreach
-from images.python.harness.classify import classify, parse_report
+from images.python.harness.classify import SandboxFailedError, classify, parse_report
 from images.python.harness.codec import Reader, Writer
 from images.python.harness.decoys import chain, far, operand_decoys
 from images.python.harness.mirrors import Mirrors
@@ -211,6 +211,23 @@ def test_the_cause_comes_before_the_symptom(
 ) -> None:
     result = classify(Facts(limit), report or b"", "separated")
     assert (result["verdict"], result["phase"]) == (verdict, phase)
+
+
+class Ended:
+    def __init__(self, status: int | None) -> None:
+        self.status = status
+        self.signal = None
+
+
+@pytest.mark.parametrize("status", [70, 71])
+@pytest.mark.parametrize("role", ["judge", "candidate"])
+def test_a_process_that_failed_before_it_began_is_no_verdict(role: str, status: int) -> None:
+    facts = Facts(None)
+    facts.exits = {role: Ended(status)}
+    with pytest.raises(SandboxFailedError, match=f"the {role}'s process"):
+        classify(facts, b"", "separated")
+    # Later the candidate's own code may have exited with that.
+    assert classify(facts, b"C", "separated")["verdict"] == "RUNTIME_ERROR"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,14 @@ _LIMITS = {
     "output": "OUTPUT_LIMIT_EXCEEDED",
 }
 _TEXT = 8192
+#: What a role exits with where it could not be confined, and where its entry raised. Until the
+#: candidate has compiled, nobody else could have exited with these.
+_OUR_FAULTS = frozenset({70, 71})
 NO_ASSERTIONS = {"passed": 0, "failed": 0, "first_failure": None}
+
+
+class SandboxFailedError(OSError):
+    """The sandbox failed, which says nothing about the candidate."""
 
 
 class Exit(Protocol):
@@ -65,7 +72,15 @@ def classify(facts: StageFacts, report_data: bytes, proof: str) -> dict[str, Any
 def weigh(
     facts: StageFacts, phase: str, report: dict[str, Any] | None, proof: str
 ) -> dict[str, Any]:
-    """As `classify`, of a report that was read; `phase` is how far the candidate came."""
+    """As `classify`, of a report that was read; `phase` is how far the candidate came.
+
+    Raises:
+        SandboxFailedError: a process ended by a fault of ours before it ran any code of others.
+    """
+    if phase == "COMPILE" and facts.limit is None and (report is None or report.get("died")):
+        for role, exit in facts.exits.items():
+            if exit.status in _OUR_FAULTS:
+                raise SandboxFailedError(f"the {role}'s process failed before it began")
     if facts.limit is not None and (report is None or report.get("died")):
         return _verdict(_LIMITS[facts.limit], phase, f"the {facts.limit} limit was reached")
     if report is None:
