@@ -179,10 +179,12 @@ class Server:
         for check in self._language.self_checks:
             message = {"op": "execute", "seq": 0, "solution": check.solution, "test": check.test}
             answer = await self._ask(slot, {**message, "limits": limits})
-            verdict = answer["result"]["verdict"] if answer and "result" in answer else answer
-            if verdict != check.verdict:
+            result = answer["result"] if answer and "result" in answer else {}
+            if result.get("verdict") != check.verdict:
+                said = f"{result['verdict']} ({result['message']})" if result else str(answer)
+                given = " ".join(said.split())  # who starts workers shows one line
                 raise RefusedError(
-                    f"self-check of {self._language.name}: {check.test.strip()!r} gave {verdict},"
+                    f"self-check of {self._language.name}: {check.test.strip()!r} gave {given},"
                     f" expected {check.verdict}"
                 )
 
