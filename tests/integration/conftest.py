@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from orchestrator.sandbox.embedded import embedded_sandbox
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_user_of_the_engine_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of containers count containers; two modules at a time would count each other's."""
+    marks = getattr(request.module, "pytestmark", [])
+    names = {mark.name for mark in (marks if isinstance(marks, list) else [marks])}
+    if "docker" not in names:
+        yield
+        return
+    with open(Path(tempfile.gettempdir()) / "plum-tests-docker.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
