@@ -285,11 +285,14 @@ def test_an_interrupt_keeps_the_answers_that_are_under_way(
     with serve_endpoint(lambda n, body: time.sleep(3)) as endpoint:
         recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
         with subprocess.Popen(
-            plum_command("generate", recipe, "--run-dir", tmp_path / "run"),
+            # Tests that were started in the background of a shell ignore it, and pass that on.
+            [
+                "env",
+                "--default-signal=INT",
+                *plum_command("generate", recipe, "--run-dir", tmp_path / "run"),
+            ],
             stderr=subprocess.PIPE,
             text=True,
-            # Tests that were started in the background of a shell ignore it, and pass that on.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as run:
             while endpoint.requests < 4:
                 assert run.poll() is None
