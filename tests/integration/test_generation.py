@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -174,8 +175,10 @@ def test_requests_are_taken_only_when_they_can_be_sent() -> None:
             taken += 1
             yield Request(p, 0, provider.request_sha(p))
 
-    with serve_endpoint() as endpoint:
-        provider = OpenAIProvider(settings(endpoint.url))
+    with (
+        serve_endpoint() as endpoint,
+        closing(OpenAIProvider(settings(endpoint.url))) as provider,
+    ):
         answers = answer_all(provider, requests(provider))
         next(answers)
         assert taken <= 3
