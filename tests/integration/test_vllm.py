@@ -258,11 +258,11 @@ def test_a_prompt_that_does_not_fit_the_engine_is_named_and_the_engine_lives(
 
 @pytest.mark.parametrize("chat", [True, False])
 def test_a_server_gives_k_samples_of_each_the_same_in_any_order(server: str, chat: bool) -> None:
-    sampler = OpenAISampler([f"{server}/v1"], "policy", "none", chat=chat)
     asked = specs(12, 7, "Task {}")
-    found = list(sampler.sample(asked, DRAWN))
-    assert_exact(found, 12, 7)
-    assert by_place(list(sampler.sample(asked[::-1], DRAWN))) == by_place(found)
+    with closing(OpenAISampler([f"{server}/v1"], "policy", "none", chat=chat)) as sampler:
+        found = list(sampler.sample(asked, DRAWN))
+        assert_exact(found, 12, 7)
+        assert by_place(list(sampler.sample(asked[::-1], DRAWN))) == by_place(found)
 
 
 def test_the_engine_and_a_server_see_the_same_prompt_with_one_bos(
@@ -276,14 +276,13 @@ def test_the_engine_and_a_server_see_the_same_prompt_with_one_bos(
         tokens = json.load(answer)["tokens"]
     assert tokens.count(1) == 1
     settings = SamplingSettings(0.0, 24)
-    chat = OpenAISampler([f"{server}/v1"], "policy", "none", chat=True)
     rendered, bare = specs(4, 1), specs(4, 1, "Task {}")
-    assert by_place(list(chat.sample(bare, settings))) == by_place(engine(rendered, settings))
+    with closing(OpenAISampler([f"{server}/v1"], "policy", "none", chat=True)) as chat:
+        found = by_place(list(chat.sample(bare, settings)))
+    assert found == by_place(engine(rendered, settings))
 
 
-def test_a_server_that_is_killed_costs_no_sample(server: str) -> None:
-    """The second server is none at all: what it was given is done by the first."""
-    sampler = OpenAISampler(
-        [f"{server}/v1", "http://127.0.0.1:9/v1"], "policy", "none", chat=True, concurrency=8
-    )
-    assert_exact(list(sampler.sample(specs(20, 5, "Task {}"), DRAWN)), 20, 5)
+def test_an_address_without_a_server_costs_no_sample(server: str) -> None:
+    addresses = [f"{server}/v1", "http://127.0.0.1:9/v1"]
+    with closing(OpenAISampler(addresses, "policy", "none", chat=True, concurrency=8)) as sampler:
+        assert_exact(list(sampler.sample(specs(20, 5, "Task {}"), DRAWN)), 20, 5)
