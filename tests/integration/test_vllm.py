@@ -17,6 +17,7 @@ import textwrap
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
