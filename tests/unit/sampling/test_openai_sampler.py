@@ -140,10 +140,26 @@ def specs(count: int, k: int = 3) -> list[PromptSpec]:
     return [PromptSpec(f"p{i}", f"do {i}", 100 * i, k) for i in range(count)]
 
 
+_OPENED: list[OpenAISampler] = []
+
+
+def opened(*arguments: Any, **settings: Any) -> OpenAISampler:
+    """A sampler that is closed after the test."""
+    _OPENED.append(OpenAISampler(*arguments, **settings))
+    return _OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def closing_of_samplers() -> Iterator[None]:
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
+
 def sample(
     server: Endpoint, prompts: list[PromptSpec], *, chat: bool = True, retries: int = 2
 ) -> list[Sampled]:
-    sampler = OpenAISampler([server.url], "m", "key", chat=chat, concurrency=4, max_retries=retries)
+    sampler = opened([server.url], "m", "key", chat=chat, concurrency=4, max_retries=retries)
     return list(sampler.sample(prompts, SETTINGS))
 
 
@@ -178,7 +194,7 @@ def test_a_completion_cut_by_the_limit_says_so() -> None:
 
 def test_what_is_done_is_not_asked_for_again() -> None:
     with endpoint() as server:
-        sampler = OpenAISampler([server.url], "m", "key", chat=True)
+        sampler = opened([server.url], "m", "key", chat=True)
         found = list(sampler.sample(specs(5), SETTINGS, done={"p1", "p3"}))
     assert {s.problem_id for s in found} == {"p0", "p2", "p4"}
     assert len(server.requests) == 3
@@ -187,7 +203,7 @@ def test_what_is_done_is_not_asked_for_again() -> None:
 def test_endpoints_take_turns_and_stand_in_for_each_other() -> None:
     with endpoint() as one, endpoint() as two, endpoint("broken") as three:
         urls = ["http://127.0.0.1:9/v1", one.url, two.url, three.url]
-        sampler = OpenAISampler(urls, "m", "key", chat=True, concurrency=4, max_retries=0)
+        sampler = opened(urls, "m", "key", chat=True, concurrency=4, max_retries=0)
         found = list(sampler.sample(specs(12), SETTINGS))
     assert len(found) == 36
     assert one.requests
@@ -197,7 +213,7 @@ def test_endpoints_take_turns_and_stand_in_for_each_other() -> None:
 
 def test_a_server_that_dies_half_way_costs_no_sample_and_is_left_alone() -> None:
     with endpoint("dies") as dying, endpoint() as other:
-        sampler = OpenAISampler([dying.url, other.url], "m", "key", chat=True, concurrency=4)
+        sampler = opened([dying.url, other.url], "m", "key", chat=True, concurrency=4)
         found = list(sampler.sample(specs(40), SETTINGS))
     assert Counter(s.problem_id for s in found) == {f"p{i}": 3 for i in range(40)}
     assert len({s.text for s in found}) == 120
@@ -213,7 +229,7 @@ def test_no_more_requests_are_under_way_than_allowed_however_many_servers(server
         for server in all_servers:
             server.gauge = gauge
         urls = [server.url for server in all_servers]
-        sampler = OpenAISampler(urls, "m", "key", chat=True, concurrency=6)
+        sampler = opened(urls, "m", "key", chat=True, concurrency=6)
         assert len(list(sampler.sample(specs(30), SETTINGS))) == 90
     assert gauge.most <= 6
     assert all(server.requests for server in all_servers)
@@ -221,7 +237,7 @@ def test_no_more_requests_are_under_way_than_allowed_however_many_servers(server
 
 def test_a_busy_server_is_spared_while_another_answers() -> None:
     with endpoint("busy") as busy, endpoint() as free:
-        sampler = OpenAISampler([busy.url, free.url], "m", "key", chat=True, concurrency=1)
+        sampler = opened([busy.url, free.url], "m", "key", chat=True, concurrency=1)
         assert len(list(sampler.sample(specs(8), SETTINGS))) == 24
     assert (len(busy.requests), len(free.requests)) == (1, 8)
 
@@ -229,7 +245,7 @@ def test_a_busy_server_is_spared_while_another_answers() -> None:
 def test_stops_reach_the_endpoint_and_are_left_out_where_there_are_none() -> None:
     stopping = SamplingSettings(0.7, 64, stop=("\nclass", "\ndef"))
     with endpoint() as server:
-        sampler = OpenAISampler([server.url], "m", "key", chat=False)
+        sampler = opened([server.url], "m", "key", chat=False)
         list(sampler.sample(specs(1), stopping))
         list(sampler.sample(specs(1), SETTINGS))
     (_, first), (_, second) = server.requests
@@ -255,7 +271,7 @@ def test_a_server_that_will_not_answer_is_named_in_one_line(behaviour: str, mess
 
 
 def test_an_unreachable_endpoint_is_named() -> None:
-    sampler = OpenAISampler(["http://127.0.0.1:9/v1"], "m", "key", chat=True, max_retries=0)
+    sampler = opened(["http://127.0.0.1:9/v1"], "m", "key", chat=True, max_retries=0)
     with pytest.raises(PlumError, match=r"no endpoint answers \(http://127.0.0.1:9/v1"):
         list(sampler.sample(specs(1), SETTINGS))
 
