@@ -90,30 +90,28 @@ class WorkerOptions:
             )
 
 
-def worker_options(command: F) -> F:
-    """Adds the options; the command receives them as one `options: WorkerOptions`."""
-
-    @click.option(
+_OPTIONS = (
+    click.option(
         "--require-isolation",
         metavar="LEVEL",
         default=None,
         help="Refuse to start where less isolation than this can be had: contained, standard, "
         "hardened or full.  [default: the worker's, standard]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--languages",
         type=_Names(),
         default=None,
         help="Languages to serve, with commas between them.  [default: each whose toolchain is "
         "found; attached: those whose workers are there]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--may-lack",
         is_flag=True,
         help="Leave out languages that cannot be served here, and say so.  [default: where "
         "--languages names none]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--launcher",
         type=click.Choice(["process", "docker", "attached"]),
         default="process",
@@ -121,22 +119,28 @@ def worker_options(command: F) -> F:
         help="How workers are started. process: children of this server, which needs no "
         "set-up. docker: one hardened container for each language. attached: not at all; "
         "they run already (sidecars of a pod) and are found in --worker-dir.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--image-prefix",
         default="plum-sandbox-",
         show_default=True,
         help="docker: a language's image is this and its name.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--runtime",
         help="docker: a container runtime that the engine knows, for example runsc.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--worker-dir",
         type=click.Path(path_type=Path),
         help="attached: the folder in which workers listen, each as LANGUAGE.sock.",
-    )
+    ),
+)
+
+
+def worker_options(command: F) -> F:
+    """Adds the options; the command receives them as one `options: WorkerOptions`."""
+
     @functools.wraps(command)
     def with_options(
         *,
@@ -160,4 +164,7 @@ def worker_options(command: F) -> F:
         )
         return command(options=options, **rest)
 
-    return with_options  # type: ignore[return-value]
+    wrapped: Any = with_options
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
