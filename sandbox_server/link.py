@@ -29,7 +29,6 @@ READY_TIMEOUT_S = 120.0
 _HUNG_AFTER_S = 600.0
 _WATCH_EVERY_S = 10.0
 
-_HEAD_BYTES = 4
 _REASON_BYTES = 2 << 10
 
 
@@ -75,7 +74,7 @@ class WorkerLink(asyncio.Protocol):
         self._release = release
         self._first: asyncio.Future[dict[str, Any]] = loop.create_future()
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._frames = protocol.Frames()
         self._pending: dict[int, _Pending] = {}
         self._next_seq = 1
         self._watch = loop.call_later(_WATCH_EVERY_S, self._look_for_hung)
@@ -155,20 +154,13 @@ class WorkerLink(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        start = 0
         try:
-            while len(buffer) - start >= _HEAD_BYTES and not self.lost.done():
-                begin = start + _HEAD_BYTES
-                end = begin + protocol.frame_length(bytes(buffer[start:begin]))
-                if len(buffer) < end:
+            for body in self._frames.cut(data):
+                if self.lost.done():
                     break
-                self._take(protocol.decode(bytes(buffer[begin:end])))
-                start = end
+                self._take(protocol.decode(body))
         except ProtocolError as e:
             self._give_up(f"worker broke the protocol: {e}")
-        del buffer[:start]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._give_up("worker ended" if exc is None else f"worker ended: {exc}")
@@ -203,7 +195,7 @@ class WorkerLink(asyncio.Protocol):
             return
         self.lost.set_result(reason)
         self._watch.cancel()
-        self._buffer.clear()
+        self._frames.clear()
         if self._transport is not None:
             self._transport.abort()
         if not self._first.done():

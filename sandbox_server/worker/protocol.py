@@ -97,7 +97,15 @@ def encode(message: dict[str, Any]) -> bytes:
     Raises:
         ProtocolError: it would be longer than MAX_FRAME_BYTES.
     """
-    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    return frame(json.dumps(message, separators=(",", ":")).encode("ascii"))
+
+
+def frame(body: bytes) -> bytes:
+    """One frame of a message that is encoded already.
+
+    Raises:
+        ProtocolError: it would be longer than MAX_FRAME_BYTES.
+    """
     if len(body) > MAX_FRAME_BYTES:
         raise ProtocolError(f"frame of {len(body)} bytes is outside [0, {MAX_FRAME_BYTES}]")
     return _LENGTH.pack(len(body)) + body
@@ -113,6 +121,37 @@ def frame_length(head: bytes) -> int:
     if length > MAX_FRAME_BYTES:
         raise ProtocolError(f"frame of {length} bytes is outside [0, {MAX_FRAME_BYTES}]")
     return length
+
+
+class Frames:
+    """Cuts a stream of bytes into the bodies of its frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def cut(self, data: bytes) -> list[bytes]:
+        """The bodies that are complete with `data`, which comes next in the stream.
+
+        Raises:
+            ProtocolError: a frame is over MAX_FRAME_BYTES.
+        """
+        buffer = self._buffer
+        buffer += data
+        bodies = []
+        start = 0
+        while len(buffer) - start >= _LENGTH.size:
+            begin = start + _LENGTH.size
+            end = begin + frame_length(bytes(buffer[start:begin]))
+            if len(buffer) < end:
+                break
+            bodies.append(bytes(buffer[begin:end]))
+            start = end
+        del buffer[:start]
+        return bodies
+
+    def clear(self) -> None:
+        """Forgets what came of an unfinished frame."""
+        self._buffer.clear()
 
 
 def decode(body: bytes) -> dict[str, Any]:
