@@ -175,6 +175,8 @@ def selfcheck(
 ) -> None:
     """Starts each language's worker and shows how well it is isolated here.
 
+    Exit status 1 where a language that may not be lacking cannot be served, or none can.
+
     \b
     Examples:
       plum-sandbox selfcheck
@@ -184,12 +186,21 @@ def selfcheck(
     languages = workers.languages if workers.present is None else workers.present()
     if not languages:
         raise StartupError("no worker listens in the folder of --worker-dir")
-    reports = asyncio.run(probe(workers.launcher, languages))
+    reports, refused = [], []
+    for language in languages:
+        try:
+            reports.append(asyncio.run(probe(workers.launcher, language)))
+        except StartupError as e:
+            refused.append(str(e))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(report) for report in reports]))
-        return
-    for report in reports:
-        click.echo(_table(report))
+    else:
+        for report in reports:
+            click.echo(_table(report))
+    if refused and not (reports and options.may_lack):
+        raise StartupError("; ".join(refused))
+    for reason in refused:
+        click.echo(f"not served: {reason}", err=True)
 
 
 @plum_sandbox.command("languages")

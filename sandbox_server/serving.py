@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sandbox_server.errors import StartupError, WorkerFailed, WorkerRefused
 from sandbox_server.evidence import Ready
@@ -66,18 +66,15 @@ async def serve_until_stopped(
     await server.stop(await stopping)
 
 
-async def probe(launcher: Launcher, languages: Sequence[Language]) -> list[Ready]:
-    """What the worker of each language says of itself here; each is ended again.
+async def probe(launcher: Launcher, language: Language) -> Ready:
+    """What the worker of `language` says of itself here; it is ended again.
 
     Raises:
-        StartupError: one refused or did not come up.
+        StartupError: it refused or did not come up.
     """
-    reports = []
-    for language in languages:
-        try:
-            link = await launcher.start(language)
-        except (WorkerRefused, WorkerFailed) as e:
-            raise StartupError(f"language {language.name}: {e}") from e
-        reports.append(link.ready)
-        await link.close()
-    return reports
+    try:
+        link = await launcher.start(language)
+    except (WorkerRefused, WorkerFailed) as e:
+        raise StartupError(f"language {language.name}: {e}") from e
+    await link.close()
+    return link.ready

@@ -71,7 +71,7 @@ def test_lost_workers_change_no_verdict_of_others(channel: grpc.Channel, tmp_pat
 
 
 async def _probe(launcher: ProcessLauncher) -> None:
-    await probe(launcher, [Language("python", Path("/"))])
+    await probe(launcher, Language("python", Path("/")))
 
 
 @pytest.mark.parametrize(
