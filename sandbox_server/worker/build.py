@@ -10,13 +10,14 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sandbox_server.worker import confine, linux, messages, rootfs
 from sandbox_server.worker.accounting import virtual_memory_bytes
 from sandbox_server.worker.errors import JailError
 from sandbox_server.worker.init import Init, settle
 from sandbox_server.worker.isolation import Layer
+from sandbox_server.worker.writable import WritableFolders
 
 #: First host user of the jails, where the worker may map users. Nobody else's.
 JAIL_UID_BASE = 2_000_000_000
@@ -54,7 +55,7 @@ def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> Non
     """In the builder: makes the jail and forks its first process, which serves `control`."""
     folders = rootfs.toolchain_folders(settings.folders)
     base = virtual_memory_bytes(os.getpid())
-    confinement = replace(settings.confinement, base_address_space_bytes=base)
+    confinement = settings.confinement._replace(base_address_space_bytes=base)
     gate_read, gate_write = os.pipe()
     try:
         _unshare(slot, confinement.separate_users)
@@ -180,8 +181,10 @@ def _live(
         private, root_layers = _make_root(folders, settings.links)
         socket.sethostname("jail")
         if "landlock" not in settings.missing:
-            confinement = replace(confinement, landlock_fd=linux.landlock_ruleset())
+            confinement = confinement._replace(landlock_fd=linux.landlock_ruleset())
         settle()
+        if confinement.landlock_fd is not None:
+            linux.landlock_restrict(confinement.landlock_fd)
     except OSError as e:
         layer = Layer("private_root", False, str(e))
         _say(control, "built", pid=0, error=f"{e}; {_NAMESPACE_HELP}", layers=[layer])
@@ -193,7 +196,7 @@ def _live(
 
 def _make_root(
     folders: Sequence[str], links: Mapping[str, str]
-) -> tuple[rootfs.WritableFolders, list[Layer]]:
+) -> tuple[WritableFolders, list[Layer]]:
     """A root of mounts of its own, or a prepared one where the platform lets nobody mount."""
     _, own_mounts = _NAMESPACES["mount_namespace"]
     try:

@@ -3,13 +3,14 @@
 The order matters: descriptors, limits, user, capabilities, Landlock, and seccomp last. What can
 be inherited (umask, no new privileges, an empty environment, that nobody may look into its memory)
 the jail's first process has already.
-Each Python object that is touched here for the first time costs a page, so little is.
+Each Python object that is touched here for the first time costs a page, so little is: calls are
+bound to names of this module, and tuples are taken apart at once, since every name that is looked
+up in another object touches three.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import signal
 
@@ -17,10 +18,13 @@ import signal
 # pages, each of which a forked process must copy.
 from _signal import signal as _set_signal_handler  # type: ignore[import-not-found]
 from collections.abc import Sequence
-from dataclasses import dataclass
+from os import O_RDONLY, close, closerange, dup2, setresgid, setresuid
+from os import open as open_file
 from typing import NamedTuple
 
 from sandbox_server.worker import linux
+from sandbox_server.worker.linux import drop_capabilities, install_seccomp, landlock_restrict
+from sandbox_server.worker.orders import RoleLimits
 
 #: Users inside the jail, where the platform lets the worker map more than one.
 CANDIDATE_UID = 1000
@@ -34,6 +38,8 @@ _FIXED_LIMITS = (
 )
 _KERNEL_OBJECT_LIMITS = ((resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_SIGPENDING, 1024))
 _set_limit = resource.setrlimit
+_interrupt = signal.default_int_handler
+_SIGINT = int(signal.SIGINT)
 _CPU, _ADDRESS_SPACE, _DATA, _PROCESSES, _FILE_SIZE, _OPEN_FILES = (
     resource.RLIMIT_CPU,
     resource.RLIMIT_AS,
@@ -49,28 +55,17 @@ OWN_PROCESSES = 3
 _NO_FD_BEYOND = 1 << 30
 
 
-@dataclass(frozen=True)
-class Confinement:
+class Confinement(NamedTuple):
     """What is the same for every process of a slot."""
 
     seccomp_filter: linux.SeccompFilter | None
+    #: The rules that the first process is under already. A role is put under them once more where
+    #: there are others beside it: each such domain keeps its signals to itself.
     landlock_fd: int | None
     #: Whether CANDIDATE_UID and JUDGE_UID are mapped; otherwise all share one user.
     separate_users: bool
     #: Address space of the process that is forked, before it does anything.
     base_address_space_bytes: int
-
-
-class RoleLimits(NamedTuple):
-    """Limits that the kernel holds for each process by itself, as the last line of defence."""
-
-    cpu_time_s: float
-    memory_bytes: int
-    processes: int
-    file_bytes: int
-    open_files: int
-    #: Address space of each process; None: what `memory_bytes` and the fork give it.
-    address_space_bytes: int | None = None
 
 
 def keep_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> None:
@@ -79,30 +74,31 @@ def keep_descriptors(stdout: int, stderr: int, others: Sequence[int]) -> None:
     All of them lie above 2.
     """
     # Opened anew: flags set on a description that others share would outlive this process.
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    os.dup2(stdout, 1)
-    os.dup2(stderr, 2)
+    dup2(open_file("/dev/null", O_RDONLY), 0)
+    dup2(stdout, 1)
+    dup2(stderr, 2)
     below = 3
     for fd in sorted(others):
-        os.closerange(below, fd)
+        closerange(below, fd)
         below = fd + 1
-    os.closerange(below, _NO_FD_BEYOND)
+    closerange(below, _NO_FD_BEYOND)
 
 
 def limit_resources(limits: RoleLimits, base_address_space_bytes: int) -> None:
     """Sets the rlimits that depend on the execution; none can be raised again."""
-    cpu_s = int(limits.cpu_time_s) + 2
-    data_bytes = base_address_space_bytes + 2 * limits.memory_bytes + _RESERVED_BYTES
-    address_space = limits.address_space_bytes or data_bytes
-    processes = limits.processes + OWN_PROCESSES
+    cpu_time_s, memory_bytes, processes, file_bytes, open_files, address_space_bytes = limits
+    cpu_s = int(cpu_time_s) + 2
+    data_bytes = base_address_space_bytes + 2 * memory_bytes + _RESERVED_BYTES
+    address_space = address_space_bytes or data_bytes
+    processes += OWN_PROCESSES
     _set_limit(_CPU, (cpu_s, cpu_s + 1))
     _set_limit(_ADDRESS_SPACE, (address_space, address_space))
-    if limits.address_space_bytes is not None:
+    if address_space_bytes is not None:
         # Private memory that can be written to: what a program reserves only, it does not count.
         _set_limit(_DATA, (data_bytes, data_bytes))
     _set_limit(_PROCESSES, (processes, processes))
-    _set_limit(_FILE_SIZE, (limits.file_bytes, limits.file_bytes))
-    _set_limit(_OPEN_FILES, (limits.open_files, limits.open_files))
+    _set_limit(_FILE_SIZE, (file_bytes, file_bytes))
+    _set_limit(_OPEN_FILES, (open_files, open_files))
 
 
 def limit_for_all() -> None:
@@ -115,23 +111,27 @@ def limit_for_all() -> None:
             resource.setrlimit(name, (bound, bound))
 
 
-def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool) -> None:
+def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool, alone: bool) -> None:
     """Takes from this process all that a jailed one may not have. There is no way back.
+
+    alone: whether the stage has no other role.
 
     Raises:
         OSError: a layer that is said to be in force cannot be put on; the caller must end.
     """
     # The jail's first process handles no signals; a program expects Python's ways.
-    _set_signal_handler(signal.SIGINT, signal.default_int_handler)
-    limit_resources(limits, confinement.base_address_space_bytes)
-    if confinement.separate_users:
+    seccomp_filter, landlock_fd, separate_users, base_address_space_bytes = confinement
+    _set_signal_handler(_SIGINT, _interrupt)
+    limit_resources(limits, base_address_space_bytes)
+    if separate_users:
         uid = CANDIDATE_UID if untrusted else JUDGE_UID
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)  # from 0 to another: no capability is left
+        setresgid(uid, uid, uid)
+        setresuid(uid, uid, uid)  # from 0 to another: no capability is left
     else:
-        linux.drop_capabilities()
-    if confinement.landlock_fd is not None:
-        linux.landlock_restrict(confinement.landlock_fd)
-        os.close(confinement.landlock_fd)
-    if confinement.seccomp_filter is not None:
-        linux.install_seccomp(confinement.seccomp_filter)
+        drop_capabilities()
+    if landlock_fd is not None:
+        if not alone:
+            landlock_restrict(landlock_fd)
+        close(landlock_fd)
+    if seccomp_filter is not None:
+        install_seccomp(seccomp_filter)

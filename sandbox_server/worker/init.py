@@ -21,24 +21,37 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from os import WNOHANG, chdir, close, fork, kill, wait4
 from typing import Any, NoReturn
 
-from sandbox_server.worker import confine, linux, messages, orders, program, rootfs
+from sandbox_server.worker import confine, linux, messages, orders
+from sandbox_server.worker.confine import confine as confine_role
+from sandbox_server.worker.confine import keep_descriptors
+from sandbox_server.worker.forking import put_in_force
+from sandbox_server.worker.writable import SCRATCH, WritableFolders
 
 _EXIT_OF_A_FAILED_ROLE = 70
 _EXIT_OF_A_FAILED_CONFINEMENT = 71
 #: How often the end of a process is looked for where the kernel cannot tell of it (gVisor).
 _LOOK_EVERY_MS = 2
+_SIGKILL = int(signal.SIGKILL)
+_READABLE = select.POLLIN
+_KILLED = (None, None)
+_NOBODY_LEFT = contextlib.suppress(ProcessLookupError)
 
 
 class Init:
-    """The state of a slot's first process."""
+    """The state of a slot's first process.
+
+    Each page that it touches between two forks is copied, so a stage makes few objects here and
+    calls few functions.
+    """
 
     def __init__(
         self,
         control: socket.socket,
         confinement: confine.Confinement,
-        private: rootfs.WritableFolders,
+        private: WritableFolders,
         file_bytes: int,
     ) -> None:
         self._control = control
@@ -47,6 +60,7 @@ class Init:
         self._file_bytes = file_bytes
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
+        self._ends = _Ends()
 
     def serve(self) -> None:
         """Runs stages until the supervisor is gone.
@@ -60,65 +74,41 @@ class Init:
             if not order:
                 return
             if order != orders.STOP:  # which was overtaken by the end of its stage
-                self._stage(orders.Stage.from_bytes(order), fds)
-                self._private.unmount()
+                self._stage(order, fds)
                 self._clean()
 
-    def _stage(self, stage: orders.Stage, fds: list[int]) -> None:
-        limits = confine.RoleLimits(*stage.limits)
-        if limits.file_bytes != self._file_bytes:
-            self._private.unmount()
-            self._private.mount(limits.file_bytes)
-            self._file_bytes = limits.file_bytes
-        pids = [self._fork(role, fds, limits) for role in stage.roles]
+    def _stage(self, order: bytes, fds: list[int]) -> None:
+        roles, limits, count_files = orders.read_stage(order)
+        file_bytes = limits[3]
+        if file_bytes != self._file_bytes:
+            self._file_bytes = file_bytes
+            self._private.clean(file_bytes)
+        alone = len(roles) == 1
+        pids: list[int] = []
+        for role in roles:
+            pid = fork()
+            if pid == 0:
+                _become(role, fds, self._confinement, limits, alone)
+            pids.append(pid)
         for fd in fds:
-            os.close(fd)
-        ends = _Ends(pids)
-        self._wait_for(pids[0], ends)
+            close(fd)
+        ends = self._ends
+        ends.begin(pids)
+        if self._ends_first(pids[0]):
+            ends.note(*wait4(pids[0], 0))
+        else:
+            # Whatever it is: nothing but an order to stop can come now.
+            self._control.recv(64)
         _kill_everything(ends)
-        file_bytes = self._private.used_bytes() if stage.count_files else 0
-        ended = orders.Ended(ends.cpu_time_s, ends.peak_kib * 1024, file_bytes, ends.exits)
-        self._control.send(ended.to_bytes())
+        used_bytes = self._private.used_bytes() if count_files else 0
+        self._control.send(
+            orders.ended(ends.cpu_time_s, ends.peak_kib * 1024, used_bytes, ends.exits)
+        )
 
     def _clean(self) -> None:
-        """Mounts empty private folders and says so."""
-        self._private.mount(self._file_bytes)
+        """Makes the private folders empty and says so."""
+        self._private.clean(self._file_bytes)
         self._control.send(orders.CLEAN)
-
-    def _fork(self, role: orders.RoleOrder, fds: Sequence[int], limits: confine.RoleLimits) -> int:
-        pid = os.fork()
-        if pid:
-            return pid
-        self._become(role, fds, limits)
-
-    def _become(
-        self, role: orders.RoleOrder, fds: Sequence[int], limits: confine.RoleLimits
-    ) -> NoReturn:
-        status = _EXIT_OF_A_FAILED_CONFINEMENT
-        try:
-            _, entry, untrusted, wanted, order = role
-            kept = [fds[i] for i in wanted]
-            landlock_fd = self._confinement.landlock_fd
-            confine.keep_descriptors(
-                fds[0], fds[1], kept if landlock_fd is None else [*kept, landlock_fd]
-            )
-            os.chdir(rootfs.SCRATCH)
-            confine.confine(self._confinement, limits, untrusted)
-            status = _EXIT_OF_A_FAILED_ROLE
-            status = program.run(order, kept) if order else _entry(entry)(*kept)
-        except BaseException:  # noqa: BLE001 - the last frame of a process; it reports and ends
-            with contextlib.suppress(BaseException):
-                traceback.print_exc()
-                sys.stderr.flush()
-        finally:
-            os._exit(status)
-
-    def _wait_for(self, leader: int, ends: _Ends) -> None:
-        """Until `leader` has ended or the supervisor says stop (or is gone)."""
-        if self._ends_first(leader):
-            ends.note(*os.wait4(leader, 0))
-        else:
-            self._control.recv(64)  # whatever it is: nothing but an order to stop can come now
 
     def _ends_first(self, pid: int) -> bool:
         """Waits until process `pid` has ended (True) or the supervisor says something (False)."""
@@ -128,17 +118,49 @@ class Init:
             if e.errno != errno.ENOSYS:
                 raise
             return self._ends_first_without_pidfd(pid)
-        self._poll.register(pid_fd, select.POLLIN)
-        ready = [fd for fd, _ in self._poll.poll()]
+        self._poll.register(pid_fd, _READABLE)
+        ready = self._poll.poll()
         self._poll.unregister(pid_fd)
-        os.close(pid_fd)
-        return pid_fd in ready
+        close(pid_fd)
+        return ready[0][0] == pid_fd or len(ready) > 1
 
     def _ends_first_without_pidfd(self, pid: int) -> bool:
         while not self._poll.poll(_LOOK_EVERY_MS):
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 return True
         return False
+
+
+def _become(
+    role: orders.RoleOrder,
+    fds: Sequence[int],
+    confinement: confine.Confinement,
+    limits: orders.RoleLimits,
+    alone: bool,
+) -> NoReturn:
+    status = _EXIT_OF_A_FAILED_CONFINEMENT
+    try:
+        _, entry, untrusted, wanted, order = role
+        kept = [fds[i] for i in wanted]
+        landlock_fd = confinement[1]
+        keep_descriptors(fds[0], fds[1], kept if landlock_fd is None else [*kept, landlock_fd])
+        chdir(SCRATCH)
+        confine_role(confinement, limits, untrusted, alone)
+        status = _EXIT_OF_A_FAILED_ROLE
+        if order:
+            # Loaded already where languages are programs, and nobody else pays for it.
+            from sandbox_server.worker import program
+
+            status = program.run(order, kept)
+        else:
+            put_in_force()
+            status = _entry(entry)(*kept)
+    except BaseException:  # noqa: BLE001 - the last frame of a process; it reports and ends
+        with contextlib.suppress(BaseException):
+            traceback.print_exc()
+            sys.stderr.flush()
+    finally:
+        os._exit(status)
 
 
 def _entry(name: str) -> Callable[..., int]:
@@ -154,21 +176,25 @@ def _entry(name: str) -> Callable[..., int]:
 class _Ends:
     """How the processes of a stage ended."""
 
-    def __init__(self, pids: Sequence[int]) -> None:
-        self.left = set(pids)
+    def __init__(self) -> None:
+        self.begin([])
+
+    def begin(self, pids: list[int]) -> None:
+        """Forgets the last stage; `pids` are the roles of this one, in their order."""
+        self._pids = pids
+        self.left = [*pids]
         #: Status and signal of each; both None where it was killed with the jail.
-        self.exits: list[tuple[int | None, int | None]] = [(None, None)] * len(pids)
+        self.exits: list[tuple[int | None, int | None]] = [_KILLED] * len(pids)
         self.cpu_time_s = 0.0
         #: The largest peak of one process.
         self.peak_kib = 0
-        self._pids = pids
 
-    def note(self, pid: int, status: int, usage: Any, *, killed: bool = False) -> None:
+    def note(self, pid: int, status: int, usage: Any, killed: bool = False) -> None:
         """Takes what was waited for; `killed` where it ran until the end of the stage."""
-        self.cpu_time_s += usage.ru_utime + usage.ru_stime
-        self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
+        self.cpu_time_s += usage[0] + usage[1]
+        self.peak_kib = max(self.peak_kib, usage[2])
         if pid in self.left:
-            self.left.discard(pid)
+            self.left.remove(pid)
             if not killed:
                 signaled = os.WIFSIGNALED(status)
                 self.exits[self._pids.index(pid)] = (
@@ -179,18 +205,19 @@ class _Ends:
 def _kill_everything(ends: _Ends) -> None:
     """Kills and reaps every other process of the namespace."""
     # A role that ended by itself before the kill is told from one that was killed by it.
-    for pid in tuple(ends.left):
-        found, status, usage = os.wait4(pid, os.WNOHANG)
+    for pid in [*ends.left]:
+        found, status, usage = wait4(pid, WNOHANG)
         if found:
             ends.note(pid, status, usage)
     while True:
         # Again after every death: a process may have forked between the kill and its end.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
+        with _NOBODY_LEFT:
+            kill(-1, _SIGKILL)
         try:
-            ends.note(*os.wait4(-1, 0), killed=True)
+            pid, status, usage = wait4(-1, 0)
         except ChildProcessError:
             return
+        ends.note(pid, status, usage, True)
 
 
 def settle() -> None:
@@ -199,8 +226,8 @@ def settle() -> None:
         signal.signal(number, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(
-        HOME=rootfs.SCRATCH,
-        TMPDIR=rootfs.SCRATCH,
+        HOME=SCRATCH,
+        TMPDIR=SCRATCH,
         PATH="/usr/bin:/bin",
         LANG="C.UTF-8",
         USER="runner",

@@ -6,11 +6,14 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sandbox_server.worker.errors import RefusedError
 from sandbox_server.worker.limits import read_limits
 from sandbox_server.worker.protocol import VERDICTS, Limits
-from sandbox_server.worker.toolchain import Programs, read_programs
+
+if TYPE_CHECKING:
+    from sandbox_server.worker.toolchain import Programs
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,20 @@ def load_language(folder: Path) -> Language:
         return Language(
             name=data["name"],
             folder=folder,
-            programs=read_programs(folder, data, limits) if "run" in data else None,
+            programs=_read_programs(folder, data, limits) if "run" in data else None,
             default_limits=limits,
             check_limits=read_limits({**data["limits"], **data.get("check", {}).get("limits", {})}),
             self_checks=tuple(_self_check(row) for row in data["self_check"]),
         )
     except (KeyError, TypeError, ValueError) as e:
         raise RefusedError(f"{path}: {type(e).__name__}: {e}") from e
+
+
+def _read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Programs:
+    # It looks for programs, which other languages need nothing of in memory.
+    from sandbox_server.worker.toolchain import read_programs
+
+    return read_programs(folder, data, limits)
 
 
 def _self_check(row: dict[str, str]) -> SelfCheck:

@@ -17,6 +17,11 @@ RoleOrder = tuple[str, str, bool, list[int], dict[str, Any] | None]
 #: The first two descriptors that come with a stage are its standard output and error.
 FIRST_FD_OF_A_ROLE = 2
 
+#: Limits that the kernel holds for each process by itself, as the last line of defence: CPU time
+#: in seconds, memory in bytes, processes, bytes of a file, open files, and address space of each
+#: process in bytes (None: what memory and the fork give it).
+RoleLimits = tuple[float, int, int, int, int, int | None]
+
 #: Order to end a stage. It may arrive when the stage has ended by itself.
 STOP = marshal.dumps(("stop",))
 #: Answer: the private folders are empty, and nothing runs.
@@ -27,27 +32,35 @@ _EXIT = struct.Struct("<ii")
 _NONE = -1
 
 
-class Stage(NamedTuple):
-    """Order to begin a stage."""
+def stage(roles: list[RoleOrder], limits: RoleLimits, count_files: bool) -> bytes:
+    """Order to begin a stage.
 
-    roles: list[RoleOrder]
-    #: As `confine.RoleLimits`.
-    limits: tuple[float, int, int, int, int, int | None]
-    #: Whether somebody wants to know how much the private folders hold at the end.
-    count_files: bool
+    count_files: whether somebody wants to know how much the private folders hold at the end.
+    """
+    return marshal.dumps((roles, limits, count_files))
 
-    def to_bytes(self) -> bytes:
-        """For `from_bytes`."""
-        return marshal.dumps((self.roles, self.limits, self.count_files))
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Stage:
-        """The order in `data`, which a trusted process has sent."""
-        return cls(*marshal.loads(data))
+def read_stage(data: bytes) -> tuple[list[RoleOrder], RoleLimits, bool]:
+    """What `stage` was given by a trusted process."""
+    read: tuple[list[RoleOrder], RoleLimits, bool] = marshal.loads(data)
+    return read
+
+
+def ended(
+    cpu_time_s: float,
+    peak_process_bytes: int,
+    file_bytes: int,
+    exits: list[tuple[int | None, int | None]],
+) -> bytes:
+    """Answer: the stage has ended, and none of its processes is left. As `Ended`."""
+    data = _ENDED.pack(cpu_time_s, peak_process_bytes, file_bytes)
+    for status, number in exits:
+        data += _EXIT.pack(_NONE if status is None else status, _NONE if number is None else number)
+    return data
 
 
 class Ended(NamedTuple):
-    """Answer: the stage has ended, and none of its processes is left."""
+    """How a stage has ended."""
 
     cpu_time_s: float
     #: Most memory of one process.
@@ -57,18 +70,9 @@ class Ended(NamedTuple):
     #: By role, in the order of the stage: status and signal. Both None: killed with the jail.
     exits: list[tuple[int | None, int | None]]
 
-    def to_bytes(self) -> bytes:
-        """For `from_bytes`."""
-        head = _ENDED.pack(self.cpu_time_s, self.peak_process_bytes, self.file_bytes)
-        ends = [
-            _EXIT.pack(_NONE if status is None else status, _NONE if number is None else number)
-            for status, number in self.exits
-        ]
-        return head + b"".join(ends)
-
     @classmethod
     def from_bytes(cls, data: bytes) -> Ended:
-        """The answer in `data`.
+        """What `ended` was given.
 
         Raises:
             ValueError: it is none.

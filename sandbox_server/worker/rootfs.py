@@ -9,19 +9,20 @@ folder that serves as a root as it is; see `is_prepared`.
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from sandbox_server.worker import linux
+from sandbox_server.worker.writable import (
+    SCRATCH,
+    SHARED_MEMORY,
+    PreparedFolders,
+    PrivateFolders,
+    WritableFolders,
+)
 
-SCRATCH = "/tmp"
-SHARED_MEMORY = "/dev/shm"
 #: Of an image: a folder that links to itself by its own name, so that the toolchain is found by
 #: the same paths when it is the root.
 PREPARED = "/usr"
@@ -53,19 +54,6 @@ def toolchain_folders(others: Sequence[str] = ()) -> list[str]:
         if os.path.isdir(folder) and not nested:
             folders.append(folder)
     return folders
-
-
-class WritableFolders(Protocol):
-    """The two folders that a candidate can write to, replaced between executions."""
-
-    def mount(self, file_bytes: int) -> None:
-        """Makes both ready, empty, with room for `file_bytes` each."""
-
-    def unmount(self) -> None:
-        """Takes away all that is in them."""
-
-    def used_bytes(self) -> int:
-        """Bytes in both."""
 
 
 def detach_mounts() -> None:
@@ -155,72 +143,3 @@ def enter_prepared() -> WritableFolders:
     os.chroot(PREPARED)
     os.chdir("/")
     return PreparedFolders()
-
-
-@dataclass(frozen=True)
-class PrivateFolders:
-    """Two tmpfs of the jail's own."""
-
-    #: Toolchain folders that lie within them (a virtual environment below /tmp), by where the
-    #: same folder is kept meanwhile.
-    kept: dict[str, str]
-
-    def mount(self, file_bytes: int) -> None:
-        """See `WritableFolders`."""
-        flags = linux.MS_NOSUID | linux.MS_NODEV
-        options = f"size={file_bytes},nr_inodes=16k,mode=1777"
-        linux.mount("scratch", SCRATCH, "tmpfs", flags, options)
-        linux.mount("shm", SHARED_MEMORY, "tmpfs", flags | linux.MS_NOEXEC, options)
-        for path, place in self.kept.items():
-            os.makedirs(path)
-            linux.mount(place, path, "none", linux.MS_BIND | linux.MS_REC)
-
-    def unmount(self) -> None:
-        """See `WritableFolders`."""
-        linux.umount(SCRATCH, linux.MNT_DETACH)
-        linux.umount(SHARED_MEMORY, linux.MNT_DETACH)
-
-    def used_bytes(self) -> int:
-        """See `WritableFolders`."""
-        return _used_bytes()
-
-
-class PreparedFolders:
-    """Two tmpfs of the container's, of the size that its launcher chose."""
-
-    def mount(self, file_bytes: int) -> None:
-        """See `WritableFolders`. Files are bounded one by one only, by an rlimit.
-
-        Raises:
-            OSError: something is left in them.
-        """
-        for folder in (SCRATCH, SHARED_MEMORY):
-            if os.listdir(folder):
-                raise OSError(errno.ENOTEMPTY, f"{folder} is not empty")
-
-    def unmount(self) -> None:
-        """See `WritableFolders`."""
-        for folder in (SCRATCH, SHARED_MEMORY):
-            _empty(folder)
-
-    def used_bytes(self) -> int:
-        """See `WritableFolders`."""
-        return _used_bytes()
-
-
-def _empty(folder: str) -> None:
-    """Removes all that is in `folder`, which may be deeper than any path may be long."""
-    while names := os.listdir(folder):
-        for name in names:
-            path = os.path.join(folder, name)
-            if not os.path.isdir(path) or os.path.islink(path):
-                os.unlink(path)
-                continue
-            for inner in os.listdir(path):
-                os.rename(os.path.join(path, inner), os.path.join(folder, secrets.token_hex(16)))
-            os.rmdir(path)
-
-
-def _used_bytes() -> int:
-    usage = [os.statvfs(folder) for folder in (SCRATCH, SHARED_MEMORY)]
-    return sum((u.f_blocks - u.f_bfree) * u.f_frsize for u in usage)

@@ -1,10 +1,12 @@
 """Turns the allow-list in seccomp.json into a filter that a process can be put under.
 
-The filter is compiled once, by libseccomp, and loaded as bytes into each jailed process.
+The filter is compiled once, by libseccomp, and loaded as bytes into each jailed process. That
+happens in a process of its own: what the bindings import would be copied at every fork after it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import json
@@ -17,6 +19,8 @@ from typing import Any
 from sandbox_server.worker.errors import RefusedError
 
 RULES = Path(__file__).with_name("seccomp.json")
+
+_COMPILED, _REFUSED = b"+", b"-"
 
 
 def load_binding() -> ModuleType:
@@ -42,6 +46,32 @@ def compile_filter(groups: Collection[str] = ()) -> bytes:
     Raises:
         RefusedError: libseccomp is missing, or refuses the rules.
     """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with open(writing, "wb") as answer:
+                answer.write(_compiled_or_refused(groups))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as answer:
+        data = answer.read()
+    with contextlib.suppress(ChildProcessError):  # where the kernel reaps for this process
+        os.waitpid(pid, 0)
+    if data[:1] != _COMPILED:
+        raise RefusedError(data[1:].decode("utf-8", "replace") or "libseccomp ended the process")
+    return data[1:]
+
+
+def _compiled_or_refused(groups: Collection[str]) -> bytes:
+    try:
+        return _COMPILED + _compile(groups)
+    except RefusedError as e:
+        return _REFUSED + str(e).encode()
+
+
+def _compile(groups: Collection[str]) -> bytes:
     binding = load_binding()
     data = json.loads(RULES.read_text(encoding="utf-8"))
     try:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sandbox_server.worker import accounting, messages, protocol
+from sandbox_server.worker import accounting, messages, orders, protocol
 from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.confine import OWN_PROCESSES
 from sandbox_server.worker.errors import Cancelled, JailError
@@ -34,11 +34,10 @@ from sandbox_server.worker.orders import (
     STOP,
     Ended,
     RoleOrder,
-    Stage,
 )
 from sandbox_server.worker.protocol import Limits, Usage
-from sandbox_server.worker.rootfs import SCRATCH
 from sandbox_server.worker.stage import Captured, Meter, Watch
+from sandbox_server.worker.writable import SCRATCH
 
 
 @dataclass(frozen=True)
@@ -276,10 +275,10 @@ class Supervisor:
             limits.open_files,
             None if programs is None else programs.address_space_bytes,
         )
-        order = Stage(stage.roles, kernel_limits, count_files=self._cgroup is None)
+        order = orders.stage(stage.roles, kernel_limits, count_files=self._cgroup is None)
         self._clean = False
         try:
-            messages.send_bytes(self._init, order.to_bytes(), [*output, *stage.fds])
+            messages.send_bytes(self._init, order, [*output, *stage.fds])
         except OSError as e:
             raise JailError(f"the jail's first process is gone: {e}") from e
 

@@ -11,12 +11,11 @@ import types
 import warnings
 from typing import Any
 
-from .forking import handlers_held_back
-
-with handlers_held_back():
-    from .execution import execute
-    from .judge import freeze
-    from .staticcheck import check
+from .candidate import open_streams
+from .execution import execute
+from .judge import freeze
+from .rehearsal import rehearse
+from .staticcheck import check
 
 __all__ = ["check", "execute", "warm"]
 
@@ -29,7 +28,6 @@ _COMMON = [
     "ast",
     "base64",
     "bisect",
-    "cmath",
     "collections.abc",
     "contextlib",
     "copy",
@@ -49,7 +47,6 @@ _COMMON = [
     "operator",
     "os",
     "pathlib",
-    "queue",
     "random",
     "re",
     "string",
@@ -61,7 +58,6 @@ _COMMON = [
     "traceback",
     "types",
     "typing",
-    "unicodedata",
     "sys",
     "weakref",
 ]
@@ -70,12 +66,13 @@ _COMMON = [
 def warm() -> None:
     """Loads what every execution would otherwise load again."""
     roles = ("candidate", "judge", "inprocess", "calls.answerer")
-    with warnings.catch_warnings(), handlers_held_back():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in (*_COMMON, *(f"{__name__}.{m}" for m in roles)):
             importlib.import_module(name)
     _do_without_resource_tracker()
-    compile("assert 1 == 1", "warm", "exec")
+    open_streams()
+    rehearse()
     freeze()
 
 

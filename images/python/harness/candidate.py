@@ -6,6 +6,7 @@ evidence: everything here is in the candidate's reach.
 
 from __future__ import annotations
 
+import _random
 import builtins
 import importlib
 import io
@@ -16,11 +17,10 @@ import sys
 import traceback
 import types
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 from . import names
 from .channel import Channel, ChannelClosed
-from .forking import install_handlers
 from .peer import Peer
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
@@ -46,11 +46,10 @@ def serve(
     channel_fd: int, solution_fd: int, converse: Callable[[Channel, types.ModuleType], None]
 ) -> int:
     """Loads the solution and hands over to `converse`, until the stage ends."""
-    install_handlers()
+    reseed()
     channel = Channel(channel_fd)
     # A child forked by the candidate has no part in the conversation.
     os.register_at_fork(after_in_child=channel.close)
-    sys.stdin, sys.stdout, sys.stderr = standard_streams()
     status = 70
     try:
         module = load(channel, read_all(solution_fd))
@@ -66,6 +65,12 @@ def serve(
         os._exit(status)
 
 
+def reseed() -> None:
+    """Seeds the generator of `random` anew, as Python does in a forked process."""
+    # Below the method of the standard library, which touches forty pages.
+    _random.Random.seed(random._inst)
+
+
 def read_all(fd: int) -> bytes:
     """Everything that `fd` reads as; closes it."""
     parts = []
@@ -75,19 +80,13 @@ def read_all(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def standard_streams() -> tuple[TextIO, TextIO, TextIO]:
-    """Text streams over descriptors 0, 1 and 2, whatever these are in this process."""
-    return _STREAMS
-
-
-#: Made once, before any fork; nothing is ever written through them there.
-_STREAMS: tuple[TextIO, TextIO, TextIO] = (
-    io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8"),
-    io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8"),
-    io.TextIOWrapper(
+def open_streams() -> None:
+    """Makes text streams of the descriptors 0, 1 and 2, for every role that is forked later."""
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
+    sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", "backslashreplace"
-    ),
-)
+    )
 
 
 def flush() -> None:

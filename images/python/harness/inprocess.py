@@ -26,10 +26,9 @@ from collections.abc import Callable
 from typing import Any
 
 from . import decoys
-from .candidate import flush, line_of, load, read_all, standard_streams
+from .candidate import flush, line_of, load, read_all, reseed
 from .channel import Channel, ChannelClosed, PinnedChannel
 from .classify import parse_report
-from .forking import install_handlers
 from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome
@@ -98,11 +97,10 @@ def witness(channel_fd: int, suite_fd: int, report_fd: int) -> int:
 
 def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role that runs both."""
-    install_handlers()
+    reseed()
     decoys.reseed()
     channel = Channel(channel_fd)
     os.register_at_fork(after_in_child=channel.close)
-    sys.stdin, sys.stdout, sys.stderr = standard_streams()
     for name in _WATCHED_MODULES:
         importlib.import_module(name)
     before = {name: dict(vars(sys.modules[name])) for name in _WATCHED_MODULES}

@@ -21,9 +21,8 @@ import types
 from typing import Any, NoReturn
 
 from . import decoys, prepared
-from .candidate import read_all, standard_streams
+from .candidate import read_all, reseed
 from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
-from .forking import install_handlers
 from .handles import ExceptionHandle, unpickle_through
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome, at_line
@@ -87,7 +86,6 @@ def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     if suite.in_process:
         report.finish("IN_PROCESS", "TEST", suite.in_process)
     overridden = await_load(channel, report)
-    sys.stdin, sys.stdout, sys.stderr = standard_streams()
     Run(channel, report, suite, overridden).run()
 
 
@@ -111,9 +109,9 @@ def _read(text: bytes, code: bytes, report: Report) -> Suite:
 
 def harden() -> None:
     """Keeps the candidate, a process of perhaps the same user, out of this one."""
-    install_handlers()
     _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _block_signals(signal.SIG_BLOCK, _HELD_BACK)
+    reseed()
     decoys.reseed()
 
 

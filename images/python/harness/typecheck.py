@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import resource
 import sys
-import tarfile
 from typing import Any
 
 #: In the working folder, which is a fresh one for each stage.
@@ -27,6 +26,8 @@ _STUBS = [
 def read_stubs() -> bytes:
     """mypy's cache of the stubs of the standard library, packed."""
     run_mypy({0: "".join(f"import {name}\n" for name in _STUBS)})
+    import tarfile  # with every compression there is: not for a process that is forked
+
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as archive:
         archive.add(_CACHE)
@@ -36,6 +37,8 @@ def read_stubs() -> bytes:
 def put_stubs(packed: bytes) -> None:
     """Lays out what `read_stubs` packed, where there is any."""
     if packed:
+        import tarfile
+
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
             archive.extractall(filter="data")
 

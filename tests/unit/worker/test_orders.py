@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_server.worker.orders import STOP, Ended, Stage
+from sandbox_server.worker.orders import STOP, Ended, ended, read_stage, stage
 
 _NUMBERS = st.none() | st.integers(0, 255)
 
@@ -18,17 +18,18 @@ _NUMBERS = st.none() | st.integers(0, 255)
     st.booleans(),
 )
 def test_an_order_is_read_as_it_was_written(roles: list[object], count_files: bool) -> None:
-    stage = Stage(roles, (1.5, 1, 2, 3, 4, None), count_files)  # type: ignore[arg-type]
-    assert Stage.from_bytes(stage.to_bytes()) == stage
-    assert stage.to_bytes() != STOP
+    limits = (1.5, 1, 2, 3, 4, None)
+    order = stage(roles, limits, count_files)  # type: ignore[arg-type]
+    assert read_stage(order) == (roles, limits, count_files)
+    assert order != STOP
 
 
 @given(st.floats(0, 1e6), st.lists(st.tuples(_NUMBERS, _NUMBERS), max_size=4))
 def test_an_end_is_read_as_it_was_written(
     cpu_time_s: float, exits: list[tuple[int | None, int | None]]
 ) -> None:
-    ended = Ended(cpu_time_s, 4096, 0, exits)
-    assert Ended.from_bytes(ended.to_bytes()) == ended
+    read = Ended.from_bytes(ended(cpu_time_s, 4096, 0, exits))
+    assert read == Ended(cpu_time_s, 4096, 0, exits)
 
 
 @pytest.mark.parametrize("data", [b"", b"clean", b"\0" * 25])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sandbox_server.worker import rootfs
+from sandbox_server.worker import rootfs, writable
 
 
 def test_a_folder_is_emptied_however_deep_it_goes_and_whatever_is_in_it(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_folder_is_emptied_however_deep_it_goes_and_whatever_is_in_it(tmp_path
             os.chdir("d" * 100)
     finally:
         os.chdir(before)
-    rootfs._empty(str(scratch))
+    writable._empty(str(scratch))
     assert os.listdir(scratch) == []
     assert (outside / "kept").exists()
 

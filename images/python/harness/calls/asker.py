@@ -51,8 +51,10 @@ class Asker:
         self._table = table
         self._ledger = Ledger(table, BoundedRepr(repr).bounded)
         self._line = 0
-        self._requests: deque[bytes] = deque()
+        self._requests = deque(request for check in table.checks for _, request in check.calls)
         self._unanswered_bytes = 0
+        # They wait in the socket while the solution loads: a turn less for both sides.
+        self._ask()
         self._talk = self._conversation()
         next(self._talk)
 
@@ -105,10 +107,6 @@ class Asker:
         self.phase = "TEST"
         if self._table.pure & set(_text(frame[1:]).split()):
             raise _UnsuitableError  # which of the two a name means is for the judge to find out
-        self._requests = deque(
-            request for check in self._table.checks for _, request in check.calls
-        )
-        self._ask()
         for check in self._table.checks:
             ended = yield from self._check(check)
             if ended is not None:
