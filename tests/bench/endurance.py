@@ -26,8 +26,8 @@ from tests.worker_process import descendants
 
 #: So that rows that burn up their limits do not take the whole time.
 _LIMITS = Limits(cpu_time_s=2.0, wall_time_s=4.0)
-#: So that everything that is remembered on purpose has been seen.
-_WARM_UP = 1000
+#: For each slot, so that everything that it remembers on purpose has been seen.
+_WARM_UP = 500
 
 
 def snapshot(address: str) -> dict[str, int]:
@@ -95,7 +95,8 @@ def main() -> int:
         if (row := json.loads(line))["language"] == "python"
     ]
     with embedded_sandbox() as address, SandboxClient([address]) as client:
-        wrong = _run(client, rows, _WARM_UP, options.seed + 1)
+        slots = client.info().languages[0].slots
+        wrong = _run(client, rows, _WARM_UP * slots, options.seed + 1)
         time.sleep(1)
         before = snapshot(address)
         wrong += _run(client, rows, options.count, options.seed)
