@@ -42,6 +42,8 @@ class JailSettings:
     """What every jail of this worker has in common."""
 
     confinement: confine.Confinement
+    #: For the first process, before it forks any role.
+    first_filter: linux.SeccompFilter | None
     #: Why a layer of `confinement` is not in force, by layer name.
     missing: dict[str, str]
     file_bytes: int
@@ -185,6 +187,8 @@ def _live(
         settle()
         if confinement.landlock_fd is not None:
             linux.landlock_restrict(confinement.landlock_fd)
+        if settings.first_filter is not None:
+            linux.install_seccomp(settings.first_filter)
     except OSError as e:
         layer = Layer("private_root", False, str(e))
         _say(control, "built", pid=0, error=f"{e}; {_NAMESPACE_HELP}", layers=[layer])

@@ -58,6 +58,7 @@ _NO_FD_BEYOND = 1 << 30
 class Confinement(NamedTuple):
     """What is the same for every process of a slot."""
 
+    #: Beside the one that the first process is under already.
     seccomp_filter: linux.SeccompFilter | None
     #: The rules that the first process is under already. A role is put under them once more where
     #: there are others beside it: each such domain keeps its signals to itself.

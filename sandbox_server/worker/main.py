@@ -20,7 +20,7 @@ from sandbox_server.worker.errors import RefusedError
 from sandbox_server.worker.harness import load_harness
 from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language, load_language
-from sandbox_server.worker.seccomp import compile_filter
+from sandbox_server.worker.seccomp import compile_filters
 
 _EXIT_REFUSED = 1
 _EXIT_PROTOCOL = 3
@@ -139,10 +139,10 @@ def _listen(path: Path) -> socket.socket:
 
 def _settings(language: Language) -> zygote.Settings:
     missing: dict[str, str] = {}
-    seccomp_filter = None
+    first_filter = role_filter = None
     try:
-        groups = ("exec",) if language.programs else ()
-        seccomp_filter = linux.SeccompFilter(compile_filter(groups))
+        filters = compile_filters(("exec",) if language.programs else ())
+        first_filter, role_filter = map(linux.SeccompFilter, filters)
     except RefusedError as e:
         missing["seccomp"] = f"{e}; install pyseccomp (PyPI) or python3-seccomp, and libseccomp2"
     try:
@@ -159,8 +159,8 @@ def _settings(language: Language) -> zygote.Settings:
         cgroups.remove_groups_of_the_dead(found)
     except cgroups.CgroupUnavailable as e:
         hierarchy = e
-    confinement = Confinement(seccomp_filter, None, separate_users, base_address_space_bytes=0)
-    jail = JailSettings(confinement, missing, language.default_limits.file_bytes)
+    confinement = Confinement(role_filter, None, separate_users, base_address_space_bytes=0)
+    jail = JailSettings(confinement, first_filter, missing, language.default_limits.file_bytes)
     harness, jail = _load_harness(language, jail)
     return zygote.Settings(
         language=language,

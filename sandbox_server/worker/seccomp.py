@@ -1,6 +1,6 @@
-"""Turns the allow-list in seccomp.json into a filter that a process can be put under.
+"""Turns the allow-list in seccomp.json into filters that a process can be put under.
 
-The filter is compiled once, by libseccomp, and loaded as bytes into each jailed process. That
+The filters are compiled once, by libseccomp, and loaded as bytes into jailed processes. That
 happens in a process of its own: what the bindings import would be copied at every fork after it.
 """
 
@@ -10,15 +10,19 @@ import contextlib
 import errno
 import importlib
 import json
+import marshal
 import os
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox_server.worker.errors import RefusedError
 
 RULES = Path(__file__).with_name("seccomp.json")
+
+#: Group of the rules for what only a jail's first process does.
+FIRST = "first"
 
 _COMPILED, _REFUSED = b"+", b"-"
 
@@ -38,10 +42,18 @@ def load_binding() -> ModuleType:
     raise RefusedError("no binding of libseccomp: " + "; ".join(problems))
 
 
-def compile_filter(groups: Collection[str] = ()) -> bytes:
-    """The filter with the rules that belong to no group and those of `groups`.
+class Filters(NamedTuple):
+    """Each an array of struct sock_filter, 8 bytes each."""
 
-    Returns: an array of struct sock_filter, 8 bytes each.
+    #: For a jail's first process, and so for all that it forks: the allow-list.
+    first: bytes
+    #: For each role beside that: refuses what only the first process may. A role is put under it
+    #: at every execution, and the kernel compiles it then, so it is short.
+    role: bytes
+
+
+def compile_filters(groups: Collection[str] = ()) -> Filters:
+    """The filters with the rules that belong to no group and those of `groups`.
 
     Raises:
         RefusedError: libseccomp is missing, or refuses the rules.
@@ -61,40 +73,48 @@ def compile_filter(groups: Collection[str] = ()) -> bytes:
         os.waitpid(pid, 0)
     if data[:1] != _COMPILED:
         raise RefusedError(data[1:].decode("utf-8", "replace") or "libseccomp ended the process")
-    return data[1:]
+    return Filters(*marshal.loads(data[1:]))
 
 
 def _compiled_or_refused(groups: Collection[str]) -> bytes:
     try:
-        return _COMPILED + _compile(groups)
+        binding = load_binding()
+        rules = json.loads(RULES.read_text(encoding="utf-8"))
+        return _COMPILED + marshal.dumps(_compile(binding, rules, groups))
     except RefusedError as e:
         return _REFUSED + str(e).encode()
-
-
-def _compile(groups: Collection[str]) -> bytes:
-    binding = load_binding()
-    data = json.loads(RULES.read_text(encoding="utf-8"))
-    try:
-        rules = binding.SyscallFilter(binding.ERRNO(getattr(errno, data["default"])))
-        # A binary tree instead of a list: the kernel runs a new filter once for every
-        # system call there is, and does so again for each process that is put under it.
-        rules.set_attr(binding.Attr.CTL_OPTIMIZE, 2)
-        for rule in data["rules"]:
-            if rule.get("group", None) in (None, *groups):
-                _add(binding, rules, rule)
-        with open(os.memfd_create("filter"), "w+b") as file:
-            rules.export_bpf(file)
-            file.seek(0)
-            return file.read()
     except (OSError, ValueError, KeyError) as e:
-        raise RefusedError(f"{RULES.name}: {type(e).__name__}: {e}") from e
+        return _REFUSED + f"{RULES.name}: {type(e).__name__}: {e}".encode()
+
+
+def _compile(
+    binding: ModuleType, data: dict[str, Any], groups: Collection[str]
+) -> tuple[bytes, bytes]:
+    refused = binding.ERRNO(getattr(errno, data["default"]))
+    first, role = binding.SyscallFilter(refused), binding.SyscallFilter(binding.ALLOW)
+    # A binary tree instead of a list: the kernel runs a new filter once for every
+    # system call there is.
+    first.set_attr(binding.Attr.CTL_OPTIMIZE, 2)
+    for rule in data["rules"]:
+        if rule.get("group", None) in (None, FIRST, *groups):
+            _add(binding, first, rule)
+        if rule.get("group", None) == FIRST:
+            _add(binding, role, {**rule, "deny": rule["allow"], "errno": data["default"]})
+    return _exported(first), _exported(role)
+
+
+def _exported(rules: Any) -> bytes:
+    with open(os.memfd_create("filter"), "w+b") as file:
+        rules.export_bpf(file)
+        file.seek(0)
+        return file.read()
 
 
 def _add(binding: ModuleType, rules: Any, rule: dict[str, Any]) -> None:
-    if "allow" in rule:
-        names, action = rule["allow"], binding.ALLOW
-    else:
+    if "deny" in rule:
         names, action = rule["deny"], binding.ERRNO(getattr(errno, rule["errno"]))
+    else:
+        names, action = rule["allow"], binding.ALLOW
     conditions = [_condition(binding, c) for c in rule.get("when", ())]
     for name in names:
         try:

@@ -69,7 +69,9 @@ def _run(client: SandboxClient, rows: list[dict[str, Any]], count: int, seed: in
         answered.add(outcome.id)
         expect = expected[outcome.id.split(":", 1)[1]]
         verdict = outcome.verdict if isinstance(outcome, ExecutionResult) else None
-        if verdict in expect.get("not", ()) or verdict not in expect.get("verdict", [verdict or ""]):
+        if verdict in expect.get("not", ()) or verdict not in expect.get(
+            "verdict", [verdict or ""]
+        ):
             wrong += 1
             print(f"{outcome.id}: {verdict or outcome}", file=sys.stderr)
         if len(answered) % 1000 == 0:
