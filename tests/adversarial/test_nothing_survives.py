@@ -16,6 +16,30 @@ found = os.path.exists('/tmp/mark'); open('/tmp/mark', 'w').close()
 import os
 found = os.path.exists('/dev/shm/mark'); open('/dev/shm/mark', 'w').close()
 """,
+    "a file in a folder whose times were put back": """
+import os
+found = os.path.exists('/tmp/mark'); before = os.stat('/tmp'); open('/tmp/mark', 'w').close()
+for times in ((before.st_atime_ns, before.st_mtime_ns), (0, 0)):
+    try: os.utime('/tmp', ns=times)
+    except OSError: pass
+""",
+    "what happened in a folder that is empty again": """
+import os
+found = os.stat('/tmp').st_mtime_ns != 0 or os.stat('/dev/shm').st_mtime_ns != 0
+for place in ('/tmp', '/dev/shm'):
+    open(place + '/mark', 'w').close(); os.unlink(place + '/mark')
+""",
+    "the mode of a folder": """
+import os
+found = os.stat('/tmp').st_mode & 0o7777 != 0o1777
+try: os.chmod('/tmp', 0o700)
+except OSError: pass
+""",
+    "a time of last reading": """
+import os, time
+found = os.stat('/tmp').st_atime_ns != 0
+time.sleep(0.01); os.listdir('/tmp')
+""",
     "a POSIX shared memory block": """
 from multiprocessing import shared_memory
 try:
