@@ -45,7 +45,8 @@ def worker_of() -> Iterator[StartWorker]:
 )
 def test_case(worker_of: StartWorker, language: str, path: Path) -> None:
     case = tomllib.loads(path.read_text(encoding="utf-8"))
-    result = worker_of(language).execute(case["solution"], case["test"])
+    limits = case.get("limits", {})
+    result = worker_of(language).execute(case["solution"], case["test"], **limits)
     assert result["verdict"] in case["verdict"], result
     assert result["phase"] == case["phase"], result
     assert result["proof"] == case.get("proof"), result

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.domain import Execution, ExecutionResult
+from orchestrator.domain import Execution, ExecutionResult, Limits
 from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
 from tests.integration.test_docker_launcher import docker_or_skip
@@ -26,7 +26,10 @@ def test_the_cases_get_the_same_verdicts_in_the_container(language: str) -> None
         f"{path.parent.name}/{path.stem}": tomllib.loads(path.read_text(encoding="utf-8"))
         for path in sorted((_CASES / language).rglob("*.toml"))
     }
-    executions = [Execution(n, language, c["solution"], c["test"]) for n, c in cases.items()]
+    executions = [
+        Execution(name, language, c["solution"], c["test"], Limits(**c.get("limits", {})))
+        for name, c in cases.items()
+    ]
     with (
         embedded_sandbox("docker", languages=[language]) as address,
         SandboxClient([address]) as client,
