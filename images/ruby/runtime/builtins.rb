@@ -1,0 +1,144 @@
+# frozen_string_literal: true
+
+# Holds the built-in classes to the methods that they have. A solution may add methods; it may
+# replace none, and from the moment that it is loaded nothing is added any more. Object alone stays
+# open, since what a program defines at its top level, or within a method there, belongs to it: it is
+# watched.
+#
+# What is called here is called as it was before the solution: by its unbound method.
+module Plum
+  class Builtins
+    KEPT = [
+      BasicObject, Kernel, Comparable, Enumerable, NilClass, TrueClass, FalseClass, Numeric, Integer,
+      Float, Rational, Complex, String, Symbol, Array, Hash, Range, Struct, Regexp, MatchData, Time,
+      Enumerator, Proc, Module, Class, Exception, Math, Random,
+    ].freeze
+    # Names that the suite finds its tools by.
+    NAMES = (KEPT.map(&:name) + %w[Object Plum Test Minitest MiniTest]).map(&:to_sym).freeze
+    # Of Kernel: what a solution may well call a function of its own.
+    OPEN = %i[
+      puts print p pp printf putc gets readline readlines format sprintf display test select open
+      sleep rand srand warn system spawn trap methods hash to_s inspect then tap autoload initialize
+      initialize_copy initialize_clone initialize_dup method_missing respond_to_missing?
+      Array Integer Float String Hash Rational Complex
+    ].freeze
+
+    EACH = Array.instance_method(:each)
+    KEY = Hash.instance_method(:key?)
+    METHOD = Module.instance_method(:instance_method)
+    DEFINES = Module.instance_method(:method_defined?)
+    DEFINES_PRIVATE = Module.instance_method(:private_method_defined?)
+    ANCESTORS = Module.instance_method(:ancestors)
+    CONSTANT = Module.instance_method(:const_get)
+    SAME_METHOD = UnboundMethod.instance_method(:==)
+    SAME = BasicObject.instance_method(:equal?)
+    FREEZE = Module.instance_method(:freeze)
+
+    # Takes down what there is. `tamper`: called with what is replaced once Object is watched.
+    def initialize(&tamper)
+      @tamper = tamper
+      @watching = false
+      watch_object
+      kept = [*KEPT, Object].flat_map { |owner| [owner, owner.singleton_class] } - [Object]
+      @methods = kept.map { |owner| [owner, own_names(owner).map { |n| [n, owner.instance_method(n)] }] }
+      @ancestors = KEPT.map { |owner| [owner, owner.ancestors.to_h { |a| [a, true] }.compare_by_identity] }
+      @ancestors.each { |row| row << all_names(row[0]) - OPEN }
+      @constants = NAMES.map { |name| [name, Object.const_get(name)] }
+      @of_object = (all_names(Kernel) + all_names(BasicObject) - OPEN).uniq
+                   .map { |name| [name, Object.instance_method(name)] }
+    end
+
+    # What the solution has replaced, as a text; nil where it has replaced nothing.
+    def replaced
+      replaced_method(@methods) || shadowed || replaced_method([[Object, @of_object]]) || replaced_constant
+    end
+
+    def hold
+      EACH.bind_call(KEPT) { |owner| FREEZE.bind_call(owner) }
+      FREEZE.bind_call(Object.singleton_class)
+      each_new_ancestor { |_, ancestor| FREEZE.bind_call(ancestor) }
+      @names_of_object = @of_object.to_h { |name, _| [name, true] }
+      @watching = true
+    end
+
+    private
+
+    def own_names(owner)
+      owner.instance_methods(false) + owner.private_instance_methods(false)
+    end
+
+    def all_names(owner)
+      owner.instance_methods + owner.private_instance_methods
+    end
+
+    # A method that hides one of Kernel's, if only for one call, could make a check hold.
+    def watch_object
+      builtins = self
+      %i[method_added method_undefined].each do |event|
+        Object.define_singleton_method(event) { |name| builtins.__send__(:look_at, self, name) }
+      end
+      %i[append_features prepend_features].each do |name|
+        original = Module.instance_method(name)
+        Module.define_method(name) do |owner|
+          builtins.__send__(:look_at, owner, *instance_methods, *private_instance_methods)
+          original.bind_call(self, owner)
+          builtins.__send__(:close, self) if Object.equal?(owner)
+        end
+        Module.send(:private, name)
+      end
+    end
+
+    def look_at(owner, *names)
+      return unless @watching && Object.equal?(owner)
+
+      hidden = names.find { |name| @names_of_object.key?(name) }
+      @tamper.call("Object##{hidden}") if hidden
+    end
+
+    # What has become an ancestor of everything gets no more methods.
+    def close(added)
+      FREEZE.bind_call(added) if @watching
+    end
+
+    def replaced_method(table)
+      EACH.bind_call(table) do |owner, methods|
+        EACH.bind_call(methods) do |name, method|
+          return "#{owner}##{name}" unless same_method?(owner, name, method)
+        end
+      end
+      nil
+    end
+
+    def same_method?(owner, name, method)
+      SAME_METHOD.bind_call(METHOD.bind_call(owner, name), method)
+    rescue NameError
+      false
+    end
+
+    # A method of a module that the solution has put among the ancestors of a built-in class.
+    def shadowed
+      each_new_ancestor do |owner, ancestor, names|
+        EACH.bind_call(names) do |name|
+          defined = DEFINES.bind_call(ancestor, name, false) || DEFINES_PRIVATE.bind_call(ancestor, name, false)
+          return "#{owner}##{name}" if defined
+        end
+      end
+      nil
+    end
+
+    def each_new_ancestor
+      EACH.bind_call(@ancestors) do |owner, known, names|
+        EACH.bind_call(ANCESTORS.bind_call(owner)) do |ancestor|
+          yield owner, ancestor, names unless KEY.bind_call(known, ancestor)
+        end
+      end
+    end
+
+    def replaced_constant
+      EACH.bind_call(@constants) do |name, value|
+        return "the constant #{name}" unless SAME.bind_call(CONSTANT.bind_call(Object, name), value)
+      end
+      nil
+    end
+  end
+end
