@@ -3,10 +3,10 @@
 # What suites assert by, under the names of Test::Unit and of Minitest.
 module Plum
   # An assertion that did not hold. No StandardError: a `rescue` of the candidate's is not meant.
-  class Failed < Exception; end # rubocop:disable Lint/InheritException
+  class Failed < Exception; end
 
   # A test that was left.
-  class Skipped < Exception; end # rubocop:disable Lint/InheritException
+  class Skipped < Exception; end
 
   # Every method ends in `verify(holds, message, left, right)`, which the judge gives, as it gives
   # `same?(expected, actual)`.
@@ -109,7 +109,7 @@ module Plum
         return e
       rescue Failed, Skipped
         raise
-      rescue Exception => e # rubocop:disable Lint/RescueException
+      rescue Exception => e
         verify(false, message, e, expected)
       end
       verify(false, message, nil, expected)
@@ -118,7 +118,7 @@ module Plum
     def assert_raise_message(expected, message = nil)
       yield
     rescue StandardError => e
-      verify(expected === e.message, message, e.message, expected) # rubocop:disable Style/CaseEquality
+      verify(expected === e.message, message, e.message, expected)
     else
       verify(false, message, nil, expected)
     end

@@ -10,7 +10,7 @@ module Plum
       @file = IO.for_fd(3, 'w')
     end
 
-    # Writes one event. Values are texts and integers.
+    # Writes one event. A solution may have a `format` of its own. Values are texts and integers.
     def event(**event)
       pairs = event.map { |key, value| %("#{key}":#{value.is_a?(String) ? quoted(value) : value}) }
       WRITE.bind_call(@file, "{#{pairs.join(',')}}\n")
@@ -21,7 +21,7 @@ module Plum
     def quoted(text)
       text = text.encode('UTF-8', invalid: :replace, undef: :replace).scrub[0, MAX_TEXT]
       escaped = text.gsub(/["\\]|[^\x20-\x7e]/) do |c|
-        c.encode('UTF-16BE').unpack('n*').map { |unit| format('\u%04x', unit) }.join
+        c.encode('UTF-16BE').unpack('n*').map { |unit| Kernel.format('\u%04x', unit) }.join
       end
       %("#{escaped}")
     end

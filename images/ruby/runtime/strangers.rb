@@ -13,7 +13,7 @@ module Plum
     ANSWERS = %i[== != eql? equal? <=> method_missing].freeze
     LIVING = 50
     # Called as a suite calls: an object may look at who asks.
-    ASK = eval(<<~RUBY, TOPLEVEL_BINDING.dup, 'suite.rb', 1) # rubocop:disable Style/EvalWithLocation
+    ASK = eval(<<~RUBY, TOPLEVEL_BINDING.dup, 'suite.rb', 1)
       lambda do |object, other|
         object == other || !(object != other) || object.eql?(other) || object.equal?(other)
       rescue Exception
@@ -52,7 +52,7 @@ module Plum
     private
 
     def unseen
-      number = rand((1 << 40)..(1 << 50))
+      number = Random.rand((1 << 40)..(1 << 50))
       [Object.new, number, number + 0.5, number.to_s(36), number.to_s(36).to_sym, [number], { number => 1 }]
     end
 
