@@ -105,7 +105,8 @@ module Plum
       begin
         yield
       rescue *classes => e
-        verify(true, message)
+        # A class of the candidate's may say that it is any error's.
+        verify(classes.any? { |one| kind_of(e, one) }, message, e, expected)
         return e
       rescue Failed, Skipped
         raise
@@ -184,6 +185,7 @@ module Plum
 
     private
 
+    def kind_of(object, type) = Kernel.instance_method(:kind_of?).bind_call(object, type)
     def class_of(object) = Kernel.instance_method(:class).bind_call(object)
   end
 

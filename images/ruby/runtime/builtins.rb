@@ -11,21 +11,25 @@ module Plum
     KEPT = [
       BasicObject, Kernel, Comparable, Enumerable, NilClass, TrueClass, FalseClass, Numeric, Integer,
       Float, Rational, Complex, String, Symbol, Array, Hash, Range, Struct, Regexp, MatchData, Time,
-      Enumerator, Proc, Module, Class, Exception, Math, Random,
+      Enumerator, Proc, Module, Class, Math, Random,
+      *ObjectSpace.each_object(Class).select { |found| found <= Exception && found.name.match?(/\A[A-Z]\w*\z/) }
     ].freeze
     # Names that the suite finds its tools by.
     NAMES = (KEPT.map(&:name) + %w[Object Plum Test Minitest MiniTest]).map(&:to_sym).freeze
     # Of Kernel: what a solution may well call a function of its own.
     OPEN = %i[
       puts print p pp printf putc gets readline readlines format sprintf display test select open
-      sleep rand srand warn system spawn trap methods hash to_s inspect then tap autoload initialize
-      initialize_copy initialize_clone initialize_dup method_missing respond_to_missing?
-      Array Integer Float String Hash Rational Complex
+      sleep rand srand warn system spawn trap methods hash to_s inspect then tap autoload
+      method_missing respond_to_missing? Array Integer Float String Hash Rational Complex
     ].freeze
+
+    # What is looked at in libraries, which may change other methods of theirs themselves.
+    OF_LIBRARIES = %i[== != === eql? equal? <=> hash nil? ! include? member? empty? size length to_a].freeze
 
     EACH = Array.instance_method(:each)
     KEY = Hash.instance_method(:key?)
     METHOD = Module.instance_method(:instance_method)
+    OWN_METHODS = [Module.instance_method(:instance_methods), Module.instance_method(:private_instance_methods)].freeze
     DEFINES = Module.instance_method(:method_defined?)
     DEFINES_PRIVATE = Module.instance_method(:private_method_defined?)
     ANCESTORS = Module.instance_method(:ancestors)
@@ -34,30 +38,33 @@ module Plum
     SAME = BasicObject.instance_method(:equal?)
     FREEZE = Module.instance_method(:freeze)
 
-    # Takes down what there is. `tamper`: called with what is replaced once Object is watched.
-    def initialize(&tamper)
+    # Takes down what there is. libraries: classes of theirs. `tamper`: called with what is replaced
+    # once Object is watched.
+    def initialize(libraries, &tamper)
       @tamper = tamper
       @watching = false
       watch_object
       kept = [*KEPT, Object].flat_map { |owner| [owner, owner.singleton_class] } - [Object]
-      @methods = kept.map { |owner| [owner, own_names(owner).map { |n| [n, owner.instance_method(n)] }] }
+      @methods = kept.map { |owner| [owner, methods_of(owner, own_names(owner))] }
+      @own = @methods.map { |owner, methods| [owner, methods.to_h { |name, _| [name, true] }] }
+      @methods += libraries.map { |owner| [owner, methods_of(owner, OF_LIBRARIES & all_names(owner))] }
       @ancestors = KEPT.map { |owner| [owner, owner.ancestors.to_h { |a| [a, true] }.compare_by_identity] }
-      @ancestors.each { |row| row << all_names(row[0]) - OPEN }
       @constants = NAMES.map { |name| [name, Object.const_get(name)] }
+      @open = OPEN.to_h { |name| [name, true] }
       @of_object = (all_names(Kernel) + all_names(BasicObject) - OPEN).uniq
                    .map { |name| [name, Object.instance_method(name)] }
+      @names_of_object = @of_object.to_h { |name, _| [name, true] }
     end
 
     # What the solution has replaced, as a text; nil where it has replaced nothing.
     def replaced
-      replaced_method(@methods) || shadowed || replaced_method([[Object, @of_object]]) || replaced_constant
+      replaced_method(@methods) || hidden || shadowed || replaced_method([[Object, @of_object]]) || replaced_constant
     end
 
     def hold
       EACH.bind_call(KEPT) { |owner| FREEZE.bind_call(owner) }
       FREEZE.bind_call(Object.singleton_class)
       each_new_ancestor { |_, ancestor| FREEZE.bind_call(ancestor) }
-      @names_of_object = @of_object.to_h { |name, _| [name, true] }
       @watching = true
     end
 
@@ -65,6 +72,10 @@ module Plum
 
     def own_names(owner)
       owner.instance_methods(false) + owner.private_instance_methods(false)
+    end
+
+    def methods_of(owner, names)
+      names.map { |name| [name, owner.instance_method(name)] }
     end
 
     def all_names(owner)
@@ -115,21 +126,44 @@ module Plum
       false
     end
 
-    # A method of a module that the solution has put among the ancestors of a built-in class.
-    def shadowed
-      each_new_ancestor do |owner, ancestor, names|
-        EACH.bind_call(names) do |name|
-          defined = DEFINES.bind_call(ancestor, name, false) || DEFINES_PRIVATE.bind_call(ancestor, name, false)
-          return "#{owner}##{name}" if defined
+    # A method that a class has got and that hides one which it has inherited until then.
+    def hidden
+      EACH.bind_call(@own) do |owner, known|
+        each_own_name(owner) do |name|
+          next if KEY.bind_call(known, name)
+          return "#{owner}##{name}" if KEY.bind_call(@names_of_object, name) || defined_beside?(owner, owner, name)
         end
       end
       nil
     end
 
+    # The same, by a module that the solution has put among the ancestors of a built-in class.
+    def shadowed
+      each_new_ancestor do |owner, added|
+        each_own_name(added) { |name| return "#{owner}##{name}" if defined_beside?(owner, added, name) }
+      end
+      nil
+    end
+
+    def each_own_name(owner)
+      EACH.bind_call(OWN_METHODS) do |own|
+        EACH.bind_call(own.bind_call(owner, false)) { |name| yield name unless KEY.bind_call(@open, name) }
+      end
+    end
+
+    # Whether a method of `owner` is defined by another of its ancestors than `part`.
+    def defined_beside?(owner, part, name)
+      EACH.bind_call(ANCESTORS.bind_call(owner)) do |ancestor|
+        next if SAME.bind_call(ancestor, part)
+        return true if DEFINES.bind_call(ancestor, name, false) || DEFINES_PRIVATE.bind_call(ancestor, name, false)
+      end
+      false
+    end
+
     def each_new_ancestor
-      EACH.bind_call(@ancestors) do |owner, known, names|
+      EACH.bind_call(@ancestors) do |owner, known|
         EACH.bind_call(ANCESTORS.bind_call(owner)) do |ancestor|
-          yield owner, ancestor, names unless KEY.bind_call(known, ancestor)
+          yield owner, ancestor unless KEY.bind_call(known, ancestor)
         end
       end
     end

@@ -76,13 +76,15 @@ module Plum
     end
 
     def prepare
+      before = ObjectSpace.each_object(Module).to_a
       [@solution, @text].each { |text| Doors.load_libraries(text) }
+      libraries = ObjectSpace.each_object(Module).to_a - before
       @strangers = Strangers.new
       give_assertions
       Doors.close
       [Plum, Test, Minitest].each { |own| freeze_below(own) }
       [UnboundMethod, Method, Binding, ObjectSpace, TracePoint].each(&:freeze)
-      @builtins = Builtins.new { |name| stop('TAMPERED', "the solution replaced the built-in #{name}") }
+      @builtins = Builtins.new(libraries) { |name| replaced(name) }
     end
 
     def freeze_below(own)
@@ -113,10 +115,19 @@ module Plum
       rescue Exception => e
         crash(e)
       end
-      replaced = @builtins.replaced
-      stop('TAMPERED', "the solution replaced the built-in #{replaced}") if replaced
-      stop('TAMPERED', LIE) if @strangers.liars?
+      look_at_classes({})
       @builtins.hold
+    end
+
+    # Whether what is built in is as it was, and objects are what they are.
+    def look_at_classes(own)
+      name = @builtins.replaced
+      replaced(name) if name
+      stop('TAMPERED', LIE) if @strangers.liars?(own)
+    end
+
+    def replaced(name)
+      stop('TAMPERED', "the solution replaced the built-in #{name}")
     end
 
     # What a failed assertion raises ends no more than its test.
@@ -179,7 +190,7 @@ module Plum
       passed = @counter.passed
       failed = @counter.failed
       if failed.zero?
-        stop('TAMPERED', LIE) if @strangers.liars?(@suite.own_constants)
+        look_at_classes(@suite.own_constants)
         stop('RUNTIME_ERROR', 'a test was skipped') if @skipped
         # A suite that could only raise or exit.
         passed = 1 if passed.zero? && @can_fail

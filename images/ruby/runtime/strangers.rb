@@ -29,7 +29,7 @@ module Plum
 
     # Whether there is a class whose objects are equal to strangers: a fresh one, or one that lives.
     # Those that are keys of `own` are left out.
-    def liars?(own = {})
+    def liars?(own)
       found = []
       each_class { |one| found << one if !@known[one] && !own[one] && answers?(one) }
       found.any? { |candidate| any_liar?(candidate) } || single_liars?
