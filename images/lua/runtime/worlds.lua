@@ -1,7 +1,7 @@
 -- The two environments: the candidate's world, and the suite's, from which that world can be seen.
 -- Each has libraries of its own, so that neither can replace the other's functions.
 
-local next, type, select, error, rawget = next, type, select, error, rawget
+local next, type, select, error, rawget, rawset = next, type, select, error, rawget, rawset
 local load, pcall, setmetatable, getmetatable = load, pcall, setmetatable, getmetatable
 local open, read, close = io.open, io.stdout.read, io.stdout.close
 local getinfo, traceback = debug.getinfo, debug.traceback
@@ -36,9 +36,9 @@ local function plain_getinfo(...)
   return info
 end
 
--- Functions that compile text, in `environment` where none is given. Only text: nothing checks
+-- Functions that compile text, for `environment` where they are given none. Only text: nothing checks
 -- that precompiled code is what a compiler would make.
-local function add_loaders(environment)
+local function add_loaders(made, environment)
   local function load_text(chunk, name, _, ...)
     if select("#", ...) == 0 then return load(chunk, name, "t", environment) end
     return load(chunk, name, "t", (...))
@@ -51,18 +51,18 @@ local function add_loaders(environment)
     close(file)
     return load_text(gsub(text, "^#[^\n]*", ""), "@" .. name, "t", select(2, ...))
   end
-  environment.load = load_text
-  environment.loadfile = load_file
-  function environment.dofile(name)
+  made.load = load_text
+  made.loadfile = load_file
+  function made.dofile(name)
     local chunk, problem = load_file(name)
     if chunk == nil then error(problem, 0) end
     return chunk()
   end
 end
 
-local function add_require(environment, modules)
+local function add_require(made, environment, modules)
   local loaded = { _G = environment }
-  for name, value in next, environment do
+  for name, value in next, made do
     if type(value) == "table" then loaded[name] = value end
   end
   for name, value in next, modules do loaded[name] = value end
@@ -71,8 +71,8 @@ local function add_require(environment, modules)
     searchpath = searchpath,
   }
   loaded.package = own
-  environment.package = own
-  function environment.require(name)
+  made.package = own
+  function made.require(name)
     local value = loaded[name]
     if value ~= nil then return value end
     local chunk, place = own.preload[name], ":preload:"
@@ -80,7 +80,7 @@ local function add_require(environment, modules)
       local found, tried = searchpath(name, own.path)
       if found == nil then error("module '" .. name .. "' not found:" .. tried, 2) end
       local problem
-      chunk, problem = environment.loadfile(found)
+      chunk, problem = made.loadfile(found)
       if chunk == nil then error("error loading module '" .. name .. "': " .. problem, 2) end
       place = found
     end
@@ -91,20 +91,19 @@ local function add_require(environment, modules)
   end
 end
 
-local function new_environment(modules)
-  local environment = {}
+-- Fills `made` with what Lua has, for programs in `environment`.
+local function fill(made, environment, modules)
   for name, value in next, _G do
     if not CLOSED[name] then
-      environment[name] = type(value) == "table" and copied(value) or value
+      made[name] = type(value) == "table" and copied(value) or value
     end
   end
-  environment._G = environment
-  environment.arg = {}
-  environment.string.dump = nil
-  environment.debug = { traceback = traceback, getinfo = plain_getinfo }
-  add_loaders(environment)
-  add_require(environment, modules)
-  return environment
+  made._G = environment
+  made.arg = {}
+  made.string.dump = nil
+  made.debug = { traceback = traceback, getinfo = plain_getinfo }
+  add_loaders(made, environment)
+  add_require(made, environment, modules)
 end
 
 -- A table that answers whatever it is asked with a number that nothing else has.
@@ -142,7 +141,8 @@ end
 -- The candidate's environment. Returns it, and a function that says whether tables of the
 -- candidate's take strangers for equal.
 local function new_world(modules)
-  local world = new_environment(modules)
+  local world = {}
+  fill(world, world, modules)
   local metatables = {}
   function world.setmetatable(...)
     local made = setmetatable(...)
@@ -164,24 +164,49 @@ local function new_world(modules)
   return world, lies
 end
 
+-- A library as the suite sees it: its own functions, then those that the candidate has added. What
+-- a suite replaces in it, such as a clock, it replaces for the candidate too.
+local function shared_library(own, other)
+  setmetatable(own, { __index = other })
+  return setmetatable({}, {
+    __index = own,
+    __newindex = function(_, name, value)
+      own[name] = value
+      rawset(other, name, value)
+    end,
+    __pairs = function() return next, own end,
+  })
+end
+
 -- The suite's environment: libraries that the candidate did not touch, then what the solution
 -- made: its top-level locals (`exported`) and its globals. What the suite makes stays its own: a
--- candidate that has taken a name beforehand would read what is expected there.
+-- candidate that has taken a name beforehand would read what is expected there. Returns it, the
+-- functions of the language in it, and what the suite makes.
 local function new_stage(world, exported, modules)
-  local stage = new_environment(modules)
-  for name, library in next, stage do
+  local stage, base, own = {}, {}, {}
+  fill(base, stage, modules)
+  for name, library in next, base do
     local other = rawget(world, name)
-    if type(library) == "table" and type(other) == "table" and name ~= "_G" then
-      setmetatable(library, { __index = other })
+    if type(library) == "table" and type(other) == "table" and name ~= "_G" and name ~= "package" then
+      base[name] = shared_library(library, other)
+      base.package.loaded[name] = base[name]
     end
   end
-  return setmetatable(stage, {
+  setmetatable(stage, {
     __index = function(_, name)
-      local value = exported[name]
-      if value ~= nil then return value end
-      return world[name]
+      local value = own[name]
+      if value == nil then value = base[name] end
+      if value == nil then value = exported[name] end
+      if value == nil then value = world[name] end
+      return value
     end,
+    __newindex = function(_, name, value)
+      own[name] = value
+      if base[name] ~= nil then rawset(world, name, value) end
+    end,
+    __pairs = function() return next, own end,
   })
+  return stage, base, own
 end
 
 return { new_world = new_world, new_stage = new_stage }

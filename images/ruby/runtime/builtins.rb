@@ -49,7 +49,8 @@ module Plum
       @own = @methods.map { |owner, methods| [owner, methods.to_h { |name, _| [name, true] }] }
       @methods += libraries.map { |owner| [owner, methods_of(owner, OF_LIBRARIES & all_names(owner))] }
       @ancestors = KEPT.map { |owner| [owner, owner.ancestors.to_h { |a| [a, true] }.compare_by_identity] }
-      @constants = NAMES.map { |name| [name, Object.const_get(name)] }
+      names = NAMES + libraries.filter_map { |owner| owner.name&.to_sym }.grep(/\A[A-Z]\w*\z/)
+      @constants = names.map { |name| [name, Object.const_get(name)] }
       @open = OPEN.to_h { |name| [name, true] }
       @of_object = (all_names(Kernel) + all_names(BasicObject) - OPEN).uniq
                    .map { |name| [name, Object.instance_method(name)] }

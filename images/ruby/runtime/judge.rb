@@ -142,20 +142,21 @@ module Plum
       own?(e) ? @counter.fail_by(e) : crash(e)
     end
 
-    # Whether the suite itself raised it, to say that something is wrong.
+    # Whether the suite itself raised it, or exits, to say that something is wrong.
     def own?(error)
       kind = CLASS.bind_call(error)
-      return false unless RuntimeError.equal?(kind) || @suite.own_constants[kind]
+      exits = SystemExit.equal?(kind) && !error.success?
+      return false unless exits || RuntimeError.equal?(kind) || @suite.own_constants[kind]
 
       LOCATIONS.bind_call(error)&.first&.path == 'suite.rb'
     end
 
     def verify(holds, message, sides)
       if holds
-        @counter.hold
+        @counter.hold if @phase == 'TEST'
         return true
       end
-      @counter.fail(*sides)
+      @counter.fail(*sides) if @phase == 'TEST'
       raise Failed, message.is_a?(String) ? message : 'an assertion is false'
     end
 
