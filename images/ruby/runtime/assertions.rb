@@ -9,7 +9,7 @@ module Plum
   class Skipped < Exception; end
 
   # Every method ends in `verify(holds, message, left, right)`, which the judge gives, as it gives
-  # `same?(expected, actual)`.
+  # `same?(expected, actual)` and `near?(expected, actual, delta)`.
   module Assertions
     NOTHING = Object.new.freeze
 
@@ -46,15 +46,15 @@ module Plum
     end
 
     def assert_in_delta(expected, actual, delta = 0.001, message = nil)
-      verify((expected - actual).abs <= delta, message, actual, expected)
+      verify(near?(expected, actual, delta), message, actual, expected)
     end
 
     def assert_not_in_delta(expected, actual, delta = 0.001, message = nil)
-      verify((expected - actual).abs > delta, message, actual, expected)
+      verify(!near?(expected, actual, delta), message, actual, expected)
     end
 
     def assert_in_epsilon(expected, actual, epsilon = 0.001, message = nil)
-      verify((expected - actual).abs <= [expected.abs, actual.abs].min * epsilon, message, actual, expected)
+      verify(near?(expected, actual, [expected.abs, actual.abs].min * epsilon), message, actual, expected)
     end
 
     def assert_match(pattern, actual, message = nil)

@@ -100,7 +100,8 @@ module Plum
       Assertions.define_method(:verify) do |holds, message = nil, *sides|
         judge.__send__(:verify, holds, message, sides)
       end
-      Assertions.define_method(:same?) { |expected, actual| judge.__send__(:same?, expected, actual) }
+      Assertions.define_method(:same?) { |*sides| judge.__send__(:same?, *sides) }
+      Assertions.define_method(:near?) { |*sides| judge.__send__(:near?, *sides) }
       suite = @suite
       TestCase.define_singleton_method(:inherited) do |found|
         super(found)
@@ -166,6 +167,15 @@ module Plum
         stop('TAMPERED', LIE) if !known && @strangers.liar?(object)
       end
       expected == actual
+    end
+
+    # Whether two numbers are that near to each other. One of the candidate's own is asked about a
+    # far one, too.
+    def near?(expected, actual, delta)
+      far = expected + delta + Random.rand((1 << 20)..(1 << 30))
+      known = @strangers.known?(CLASS.bind_call(actual))
+      stop('TAMPERED', LIE) if !known && (far - actual).abs <= delta
+      (expected - actual).abs <= delta
     end
 
     def described(error)

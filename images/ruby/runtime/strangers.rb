@@ -12,6 +12,10 @@ module Plum
     ANCESTORS = Module.instance_method(:ancestors)
     ANSWERS = %i[== != eql? equal? <=> method_missing].freeze
     LIVING = 50
+    FAMILIAR = [
+      [*0..9], [*10..99], [*100..999], [*-9..-1], [true, false], [0.0, 0.5, 1.0, 1.5], ['', 'a', 'b', 'ab'],
+      [:a, :b, :c, :d], [[], [0], [1], [1, 2]]
+    ].freeze
     # Called as a suite calls: an object may look at who asks.
     ASK = eval(<<~RUBY, TOPLEVEL_BINDING.dup, 'suite.rb', 1)
       lambda do |object, other|
@@ -35,13 +39,12 @@ module Plum
       found.any? { |candidate| any_liar?(candidate) } || single_liars?
     end
 
-    # Whether this object is equal to strangers. A small number it may know.
+    # Whether this object is equal to strangers: to what it cannot know, or to more than one of
+    # what it may know.
     def liar?(object)
       return true if unseen.any? { |stranger| ASK.call(object, stranger) }
 
-      [(1..99).to_a.sample(4), [true, false]].any? do |some|
-        some.count { |stranger| ASK.call(object, stranger) } > 1
-      end
+      FAMILIAR.any? { |some| some.sample(4).count { |stranger| ASK.call(object, stranger) } > 1 }
     end
 
     # Whether objects of this class answer by a method that this judge knows.
