@@ -6,7 +6,8 @@ local equal, shown = values.equal, values.shown
 local type, next, pcall, error, rawget, rawequal = type, next, pcall, error, rawget, rawequal
 local setmetatable, select, print = setmetatable, select, print
 local unpack, sort, remove = table.unpack, table.sort, table.remove
-local find, lower, match, gsub, sub = string.find, string.lower, string.match, string.gsub, string.sub
+local find, lower, match = string.find, string.lower, string.match
+local gsub, sub = string.gsub, string.sub
 local huge, abs = math.huge, math.abs
 
 local EPSILON = 2 ^ -23
@@ -74,10 +75,13 @@ for _, kind in next, KINDS do
   CHECKS[kind] = function(value) return type(value) == kind end
 end
 -- How many of a check's arguments an assertion shows.
-local SIDES = { equals = 2, almostequals = 2, strcontains = 2, stricontains = 2, tablecontains = 2, is = 2 }
+local SIDES = {
+  equals = 2, almostequals = 2, strcontains = 2, stricontains = 2, tablecontains = 2, is = 2,
+}
 
-local function assertions(counter)
-  local made = {}
+-- How an assertion ends: as a count, or as an error that ends its test. Returns one that takes
+-- what was compared as texts, and one that takes the values.
+local function endings(counter)
   local function ensure(holds, left, right)
     if holds then return counter.hold() end
     counter.fail(left, right)
@@ -87,18 +91,19 @@ local function assertions(counter)
     if holds then return counter.hold() end
     ensure(false, shown(a), shown(b))
   end
+  return ensure, both
+end
+
+-- Adds the assertions about values.
+local function add_comparisons(made, counter, ensure, both)
   for name, check in next, CHECKS do
-    local function sides(...)
-      return shown((...)), (SIDES[name] or 1) > 1 and shown((select(2, ...))) or ""
+    local function decide(holds, ...)
+      if holds then return counter.hold() end
+      local second = (SIDES[name] or 1) > 1 and shown((select(2, ...))) or ""
+      ensure(false, shown((...)), second)
     end
-    made["assert" .. name] = function(...)
-      if check(...) then return counter.hold() end
-      ensure(false, sides(...))
-    end
-    made["assertnot" .. name] = function(...)
-      if not check(...) then return counter.hold() end
-      ensure(false, sides(...))
-    end
+    made["assert" .. name] = function(...) decide(check(...), ...) end
+    made["assertnot" .. name] = function(...) decide(not check(...), ...) end
   end
   function made.assertitemsequals(a, b) both(same_items(a, b), a, b) end
   function made.assertevaltotrue(value) both(value, value, true) end
@@ -107,6 +112,10 @@ local function assertions(counter)
     local start, stop = find(text, pattern)
     both(start == (from or 1) and stop == (to or #text), text, pattern)
   end
+end
+
+-- Adds the assertions about errors.
+local function add_errors(made, ensure, both)
   function made.asserterror(f, ...) both(not pcall(f, ...), "no error", "an error") end
 
   local function message_of(f, ...)
@@ -132,6 +141,10 @@ local function assertions(counter)
     local whole = type(message) == "string" and match(message, "^" .. pattern .. "$") ~= nil
     both(whole, message, pattern)
   end
+end
+
+-- Adds what ends a test.
+local function add_ends(made, counter, ensure)
   function made.fail(message) ensure(false, shown(message)) end
   function made.failif(condition, message) ensure(not condition, shown(message)) end
   function made.skip() error(DONE, 0) end
@@ -139,6 +152,14 @@ local function assertions(counter)
   function made.runonlyif(condition) if not condition then error(DONE, 0) end end
   function made.success() counter.hold() error(DONE, 0) end
   function made.successif(condition) if condition then made.success() end end
+end
+
+local function assertions(counter)
+  local made = {}
+  local ensure, both = endings(counter)
+  add_comparisons(made, counter, ensure, both)
+  add_errors(made, ensure, both)
+  add_ends(made, counter, ensure)
   return made
 end
 
@@ -221,7 +242,8 @@ local function new_unit(counter, crash)
     __index = function(_, name) return type(name) == "string" and made[canonical(name)] or nil end,
   })
   unit.run = run
-  unit.LuaUnit = { run = run, runSuite = run, setOutputType = function() end, setVerbosity = function() end }
+  local function ignored() end
+  unit.LuaUnit = { run = run, runSuite = run, setOutputType = ignored, setVerbosity = ignored }
   function unit.LuaUnit.new() return unit.LuaUnit end
   return unit, look_in
 end

@@ -36,8 +36,8 @@ local function plain_getinfo(...)
   return info
 end
 
--- Functions that compile text, for `environment` where they are given none. Only text: nothing checks
--- that precompiled code is what a compiler would make.
+-- Functions that compile text, for `environment` where they are given none. Only text: nothing
+-- checks that precompiled code is what a compiler would make.
 local function add_loaders(made, environment)
   local function load_text(chunk, name, _, ...)
     if select("#", ...) == 0 then return load(chunk, name, "t", environment) end
@@ -186,8 +186,8 @@ local function new_stage(world, exported, modules)
   local stage, base, own = {}, {}, {}
   fill(base, stage, modules)
   for name, library in next, base do
-    local other = rawget(world, name)
-    if type(library) == "table" and type(other) == "table" and name ~= "_G" and name ~= "package" then
+    local other = name ~= "_G" and name ~= "package" and rawget(world, name)
+    if type(library) == "table" and type(other) == "table" then
       base[name] = shared_library(library, other)
       base.package.loaded[name] = base[name]
     end

@@ -54,7 +54,8 @@ module Plum
     end
 
     def assert_in_epsilon(expected, actual, epsilon = 0.001, message = nil)
-      verify(near?(expected, actual, [expected.abs, actual.abs].min * epsilon), message, actual, expected)
+      delta = [expected.abs, actual.abs].min * epsilon
+      verify(near?(expected, actual, delta), message, actual, expected)
     end
 
     def assert_match(pattern, actual, message = nil)

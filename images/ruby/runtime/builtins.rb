@@ -2,17 +2,18 @@
 
 # Holds the built-in classes to the methods that they have. A solution may add methods; it may
 # replace none, and from the moment that it is loaded nothing is added any more. Object alone stays
-# open, since what a program defines at its top level, or within a method there, belongs to it: it is
-# watched.
+# open, since what a program defines at its top level, or within a method there, belongs to it: it
+# is watched.
 #
 # What is called here is called as it was before the solution: by its unbound method.
 module Plum
   class Builtins
     KEPT = [
-      BasicObject, Kernel, Comparable, Enumerable, NilClass, TrueClass, FalseClass, Numeric, Integer,
-      Float, Rational, Complex, String, Symbol, Array, Hash, Range, Struct, Regexp, MatchData, Time,
-      Enumerator, Proc, Module, Class, Math, Random,
-      *ObjectSpace.each_object(Class).select { |found| found <= Exception && found.name.match?(/\A[A-Z]\w*\z/) }
+      BasicObject, Kernel, Comparable, Enumerable, NilClass, TrueClass, FalseClass, Numeric,
+      Integer, Float, Rational, Complex, String, Symbol, Array, Hash, Range, Struct, Regexp,
+      MatchData, Time, Enumerator, Proc, Module, Class, Math, Random,
+      *ObjectSpace.each_object(Exception.singleton_class)
+                  .select { |found| found.name.match?(/\A[A-Z]\w*\z/) }
     ].freeze
     # Names that the suite finds its tools by.
     NAMES = (KEPT.map(&:name) + %w[Object Plum Test Minitest MiniTest]).map(&:to_sym).freeze
@@ -24,12 +25,15 @@ module Plum
     ].freeze
 
     # What is looked at in libraries, which may change other methods of theirs themselves.
-    OF_LIBRARIES = %i[== != === eql? equal? <=> hash nil? ! include? member? empty? size length to_a].freeze
+    OF_LIBRARIES = %i[
+      == != === eql? equal? <=> hash nil? ! include? member? empty? size length to_a
+    ].freeze
 
     EACH = Array.instance_method(:each)
     KEY = Hash.instance_method(:key?)
     METHOD = Module.instance_method(:instance_method)
-    OWN_METHODS = [Module.instance_method(:instance_methods), Module.instance_method(:private_instance_methods)].freeze
+    OWN_METHODS = %i[instance_methods private_instance_methods]
+                  .map { |name| Module.instance_method(name) }.freeze
     DEFINES = Module.instance_method(:method_defined?)
     DEFINES_PRIVATE = Module.instance_method(:private_method_defined?)
     ANCESTORS = Module.instance_method(:ancestors)
@@ -47,8 +51,12 @@ module Plum
       kept = [*KEPT, Object].flat_map { |owner| [owner, owner.singleton_class] } - [Object]
       @methods = kept.map { |owner| [owner, methods_of(owner, own_names(owner))] }
       @own = @methods.map { |owner, methods| [owner, methods.to_h { |name, _| [name, true] }] }
-      @methods += libraries.map { |owner| [owner, methods_of(owner, OF_LIBRARIES & all_names(owner))] }
-      @ancestors = KEPT.map { |owner| [owner, owner.ancestors.to_h { |a| [a, true] }.compare_by_identity] }
+      @methods += libraries.map do |owner|
+        [owner, methods_of(owner, OF_LIBRARIES & all_names(owner))]
+      end
+      @ancestors = KEPT.map do |owner|
+        [owner, owner.ancestors.to_h { |one| [one, true] }.compare_by_identity]
+      end
       names = NAMES + libraries.filter_map { |owner| owner.name&.to_sym }.grep(/\A[A-Z]\w*\z/)
       @constants = names.map { |name| [name, Object.const_get(name)] }
       @open = OPEN.to_h { |name| [name, true] }
@@ -59,7 +67,8 @@ module Plum
 
     # What the solution has replaced, as a text; nil where it has replaced nothing.
     def replaced
-      replaced_method(@methods) || hidden || shadowed || replaced_method([[Object, @of_object]]) || replaced_constant
+      replaced_method(@methods) || replaced_method([[Object, @of_object]]) || hidden || shadowed ||
+        replaced_constant
     end
 
     def hold
@@ -132,7 +141,9 @@ module Plum
       EACH.bind_call(@own) do |owner, known|
         each_own_name(owner) do |name|
           next if KEY.bind_call(known, name)
-          return "#{owner}##{name}" if KEY.bind_call(@names_of_object, name) || defined_beside?(owner, owner, name)
+
+          of_all = KEY.bind_call(@names_of_object, name)
+          return "#{owner}##{name}" if of_all || defined_beside?(owner, owner, name)
         end
       end
       nil
@@ -141,14 +152,18 @@ module Plum
     # The same, by a module that the solution has put among the ancestors of a built-in class.
     def shadowed
       each_new_ancestor do |owner, added|
-        each_own_name(added) { |name| return "#{owner}##{name}" if defined_beside?(owner, added, name) }
+        each_own_name(added) do |name|
+          return "#{owner}##{name}" if defined_beside?(owner, added, name)
+        end
       end
       nil
     end
 
     def each_own_name(owner)
       EACH.bind_call(OWN_METHODS) do |own|
-        EACH.bind_call(own.bind_call(owner, false)) { |name| yield name unless KEY.bind_call(@open, name) }
+        EACH.bind_call(own.bind_call(owner, false)) do |name|
+          yield name unless KEY.bind_call(@open, name)
+        end
       end
     end
 
@@ -156,7 +171,8 @@ module Plum
     def defined_beside?(owner, part, name)
       EACH.bind_call(ANCESTORS.bind_call(owner)) do |ancestor|
         next if SAME.bind_call(ancestor, part)
-        return true if DEFINES.bind_call(ancestor, name, false) || DEFINES_PRIVATE.bind_call(ancestor, name, false)
+        return true if DEFINES.bind_call(ancestor, name, false)
+        return true if DEFINES_PRIVATE.bind_call(ancestor, name, false)
       end
       false
     end

@@ -35,7 +35,10 @@ module Plum
 
       line = places.find { |place| place.path == 'suite.rb' }&.lineno || 0
       left, right = sides.map { |side| shown(side) }
-      @report.event(event: 'failed', line: line, expression: @suite.line(line)[0, 500], left: left || '', right: right || '')
+      expression = @suite.line(line)[0, 500]
+      @report.event(
+        event: 'failed', line: line, expression: expression, left: left || '', right: right || ''
+      )
     end
 
     def shown(value)

@@ -23,7 +23,7 @@ module Plum
       # Both take an address in memory for an argument.
       IO => %i[ioctl fcntl],
     }.freeze
-    LIBRARIES = %r{\A(fiddle|objspace|continuation|coverage|pty|debug|irb|tracer|win32|-test-)(\W|\z)}
+    LIBRARIES = /\A(fiddle|objspace|continuation|coverage|pty|debug|irb|tracer|-test-)(\W|\z)/
     # Given by this judge itself.
     OWN = %r{\A(test/unit|test-unit|minitest)(/|\z)|\A(.*/)?solution(\.rb)?\z}
     REQUIRED = /^\s*require\s*\(?\s*['"]([\w\/]+)['"]/
@@ -85,7 +85,8 @@ module Plum
     def add_bundled_libraries
       own = TRUSTED.find { |folder| folder.match?(%r{/ruby/[\d.]+/\z}) } || '/usr/lib/ruby/0/'
       version = own[%r{/([\d.]+)/\z}, 1]
-      folders = Dir.glob("#{File.dirname(own)}/gems/#{version}/gems/{matrix,prime,bigdecimal,rexml}-*/lib")
+      gems = "#{File.dirname(own)}/gems/#{version}/gems"
+      folders = Dir.glob("#{gems}/{matrix,prime,rexml}-*/lib")
       !(folders - $LOAD_PATH).empty? && $LOAD_PATH.concat(folders)
     end
 
@@ -103,11 +104,11 @@ module Plum
 
     def close_copies
       refuse = lambda do |name|
-        next name unless name.is_a?(String) || name.respond_to?(:to_path) || name.respond_to?(:to_str)
-
-        path = Doors.plain(name)
-        raise NotImplementedError, 'no copy of the program can be made here' if MATCHES.bind_call(COPY, path)
-
+        named = name.is_a?(String) || name.respond_to?(:to_path) || name.respond_to?(:to_str)
+        path = named ? Doors.plain(name) : name
+        if named && MATCHES.bind_call(COPY, path)
+          raise NotImplementedError, 'no copy of the program can be made here'
+        end
         path
       end
       places = OPENERS.map { |name| [IO.singleton_class, name] }

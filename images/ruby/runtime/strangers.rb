@@ -13,8 +13,8 @@ module Plum
     ANSWERS = %i[== != eql? equal? <=> method_missing].freeze
     LIVING = 50
     FAMILIAR = [
-      [*0..9], [*10..99], [*100..999], [*-9..-1], [true, false], [0.0, 0.5, 1.0, 1.5], ['', 'a', 'b', 'ab'],
-      [:a, :b, :c, :d], [[], [0], [1], [1, 2]]
+      [*0..9], [*10..99], [*100..999], [*-9..-1], [true, false], [0.0, 0.5, 1.0, 1.5],
+      ['', 'a', 'b', 'ab'], %i[a b c d], [[], [0], [1], [1, 2]]
     ].freeze
     # Called as a suite calls: an object may look at who asks.
     ASK = eval(<<~RUBY, TOPLEVEL_BINDING.dup, 'suite.rb', 1)
@@ -56,7 +56,8 @@ module Plum
 
     def unseen
       number = Random.rand((1 << 40)..(1 << 50))
-      [Object.new, number, number + 0.5, number.to_s(36), number.to_s(36).to_sym, [number], { number => 1 }]
+      text = number.to_s(36)
+      [Object.new, number, number + 0.5, text, text.to_sym, [number], { number => 1 }]
     end
 
     def each_class(from = BasicObject, &block)

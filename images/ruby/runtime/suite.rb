@@ -6,7 +6,9 @@ require_relative 'assertions'
 module Plum
   class Suite
     # What is called so in a suite is no variable of the solution's.
-    WORDS = (Kernel.instance_methods + Kernel.private_instance_methods + Assertions.instance_methods).freeze
+    WORDS = [
+      *Kernel.instance_methods, *Kernel.private_instance_methods, *Assertions.instance_methods
+    ].freeze
 
     # text: the suite. variables: the binding that the solution was run in.
     def initialize(text, variables)
@@ -28,11 +30,10 @@ module Plum
       @stage = Module.new
       [@stage, Assertions].each { |part| @stage.extend(part) }
       @stage.define_singleton_method(:inspect) { 'main' }
-      Object.constants.each { |name| @stage.const_set(name, Object.const_get(name)) unless Object.autoload?(name) }
-      @given = @stage.constants
-      @main.instance_variables.each { |name| @stage.instance_variable_set(name, @main.instance_variable_get(name)) }
-      # The parameters cannot be named as a variable of the solution's.
-      scope.eval("proc { |stage__, text__| stage__.module_eval(text__, 'suite.rb', 1) }").call(@stage, @text)
+      share_names
+      # The parameters are visible to the suite; no solution has variables of these names.
+      within = scope.eval("proc { |stage__, text__| stage__.module_eval(text__, 'suite.rb', 1) }")
+      within.call(@stage, @text)
     end
 
     # Runs each test, `guard` around each part of it.
@@ -61,6 +62,16 @@ module Plum
     end
 
     private
+
+    def share_names
+      Object.constants.each do |name|
+        @stage.const_set(name, Object.const_get(name)) unless Object.autoload?(name)
+      end
+      @given = @stage.constants
+      @main.instance_variables.each do |name|
+        @stage.instance_variable_set(name, @main.instance_variable_get(name))
+      end
+    end
 
     def scope
       made = Plum.empty_binding
