@@ -1,12 +1,12 @@
-"""One ExecuteStream call as its client sees it: two threads that feed a queue of events."""
+"""One ExecuteStream call as its client sees it: two tasks of an event loop that tell of events."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import TypeAlias
 
 import grpc
@@ -25,14 +25,14 @@ class Item:
     failed_at: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The server has accepted the stream."""
 
     stream: Stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The server has answered one item."""
 
@@ -40,9 +40,9 @@ class Answered:
     response: StreamResponse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """The stream is over; error is None where both sides had finished."""
+    """The stream is over; error is None where both sides had finished, or where we gave it up."""
 
     stream: Stream
     error: grpc.RpcError | None
@@ -54,64 +54,89 @@ Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 @dataclass(eq=False)
 class Stream:
-    """An open call. Everything but the two threads' work happens in the caller's thread."""
+    """An open call. Its tasks go on while `loop` runs; `tell` is called there.
+
+    up: whether the server has accepted it.
+    mute_for_s: given up, for its server has said nothing for so long.
+    """
 
     stub: Stub
     metadata: Metadata
-    events: SimpleQueue[Event]
+    loop: asyncio.AbstractEventLoop
+    tell: Callable[[Event], None]
     outstanding: dict[str, Item] = field(default_factory=dict)
     up: bool = False
-    mute_for_s: float | None = None  # given up, for its server has said nothing for so long
+    mute_for_s: float | None = None
 
     def __post_init__(self) -> None:
         self.began_at = self.heard_at = time.monotonic()
-        self._requests: SimpleQueue[StreamRequest | None] = SimpleQueue()
-        self._call = self.stub.ExecuteStream(self._sent(), metadata=self.metadata)
-        threading.Thread(target=self._read, name="plum-sandbox-stream", daemon=True).start()
+        self._requests: deque[StreamRequest] = deque()
+        self._more = asyncio.Event()
+        self._finished = False
+        self.task = self.loop.create_task(self._serve())
 
     def send(self, item: Item) -> None:
         """Asks for one execution."""
         if not self.outstanding:
             self.heard_at = time.monotonic()  # until now there was nothing to say
         self.outstanding[item.request.execution.id] = item
-        self._requests.put(item.request)
+        self._requests.append(item.request)
+        self._more.set()
 
     def finish(self) -> None:
         """Sends no more; the stream ends when everything outstanding is answered."""
-        self._requests.put(None)
+        self._finished = True
+        self._more.set()
 
     def cancel(self) -> None:
         """Gives up what is outstanding; the server kills it."""
-        self._call.cancel()
-        self._requests.put(None)  # or grpc's thread would wait for requests for ever
+        self.task.cancel()
 
     def give_up(self, mute_for_s: float) -> None:
         """Ends it as one whose server is mute."""
         self.mute_for_s = mute_for_s
         self.cancel()
 
-    def _sent(self) -> Iterator[StreamRequest]:
-        while (request := self._requests.get()) is not None:
-            yield request
-
-    def _read(self) -> None:
+    async def _serve(self) -> None:
+        call = self.stub.ExecuteStream(metadata=self.metadata)
+        writer = asyncio.create_task(self._write(call))
         error: grpc.RpcError | None = None
         try:
-            self._call.initial_metadata()
-            # A call that nobody has taken has metadata too, empty, and ends with it.
-            if self._call.is_active():
-                self.events.put(Opened(self))
-            for response in self._call:
-                self.events.put(Answered(self, response))
+            await self._read(call)
         except grpc.RpcError as e:
             error = e
-        self._requests.put(None)
-        self.events.put(Ended(self, error))
+        except asyncio.CancelledError:
+            call.cancel()
+        writer.cancel()
+        self.tell(Ended(self, error))
+
+    async def _read(self, call: Call) -> None:
+        await call.initial_metadata()
+        # A call that nobody has taken has metadata too, empty, and ends with it.
+        if not call.done():
+            self.tell(Opened(self))
+        async for response in call:
+            self.tell(Answered(self, response))
+
+    async def _write(self, call: Call) -> None:
+        try:
+            while True:
+                while self._requests:
+                    await call.write(self._requests.popleft())
+                if self._finished:
+                    await call.done_writing()
+                    return
+                self._more.clear()
+                await self._more.wait()
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            return  # the call is over; who reads is told why
+
+
+Call: TypeAlias = "grpc.aio.StreamStreamCall[StreamRequest, StreamResponse]"
 
 
 def status_of(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
     """Status and explanation of a failed call."""
-    # Every error of a call is also a grpc.Call, which the type of the exception does not say.
-    if not hasattr(error, "code"):
+    if not isinstance(error, grpc.aio.AioRpcError):
         return grpc.StatusCode.UNKNOWN, str(error)
     return error.code(), str(error.details())
