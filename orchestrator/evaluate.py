@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from typing import Any, Protocol
 
 from orchestrator.benchmarks.read import JudgedProblem
@@ -24,9 +23,11 @@ from orchestrator.report.data import Comparison, Score
 from orchestrator.sampling.prompts import Render
 from orchestrator.sampling.sampler import (
     PromptSpec,
+    Refused,
     Sampled,
     Sampler,
     SamplingSettings,
+    by_problem,
     problem_seed,
 )
 
@@ -126,11 +127,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Draw:
-    """A sample, and its judgement where an earlier call has made it."""
+    """A sample, and its judgement where an earlier call has made it.
+
+    refused: why the policy would not take the prompt; the sample is empty then.
+    """
 
     kind: str
     sampled: Sampled
     judgement: dict[str, Any] | None
+    refused: str = ""
 
 
 def evaluate(
@@ -144,7 +149,7 @@ def evaluate(
 ) -> Evaluation:
     """Samples the policy on every problem and judges what comes.
 
-    A completion without code counts as wrong.
+    A completion without code counts as wrong, and so does a prompt that the policy refuses.
 
     journal: what is in it is not done again; None keeps nothing.
 
@@ -222,18 +227,21 @@ def _sample(
     temperature = 0.0 if kind == _GREEDY else settings.temperature
     how = SamplingSettings(temperature, settings.max_new_tokens, settings.top_p, settings.stop)
     title = "greedy samples" if kind == _GREEDY else f"samples at temperature {temperature:g}"
-    found = [] if journal is None else journal.samples(kind)
-    done = {sampled.problem_id for sampled, _ in found}
-    draws = [_Draw(kind, sampled, judgement) for sampled, judgement in found]
+    kept = [] if journal is None else journal.samples(kind)
+    done = {sampled.problem_id for sampled, _ in kept}
+    draws = [_Draw(kind, sampled, judgement) for sampled, judgement in kept]
     with Progress(len(prompts) * k, title, "samples", done=len(draws)) as bar:
         if len(done) < len(prompts):
             drawing = sampler.sample(prompts, how, done)
-            # The k samples of a problem come one after the other.
-            while samples := list(islice(drawing, k)):
-                if journal is not None:
-                    journal.add_samples(kind, samples)
-                draws += [_Draw(kind, sampled, None) for sampled in samples]
-                bar.advance(len(samples))
+            for problem_id, found in by_problem(drawing, k):
+                if isinstance(found, Refused):  # not kept: another evaluation asks again
+                    nothing = (Sampled(problem_id, index, "", False) for index in range(k))
+                    draws += [_Draw(kind, sampled, None, found.reason) for sampled in nothing]
+                else:
+                    if journal is not None:
+                        journal.add_samples(kind, found)
+                    draws += [_Draw(kind, sampled, None) for sampled in found]
+                bar.advance(k)
     return draws
 
 
@@ -255,7 +263,9 @@ def _judge(
         sample = JudgedSample(
             sampled.index, sampled.text, sampled.truncated, found.how, False, message="no code"
         )
-        if draw.judgement is not None:
+        if draw.refused:
+            sample = replace(sample, message=f"prompt refused: {draw.refused}")
+        elif draw.judgement is not None:
             sample = replace(sample, **_read_judgement(draw.judgement))
         elif found.source is not None:
             sample = replace(sample, passed=None, message="no outcome came back")

@@ -71,6 +71,7 @@ def _counts(db: Database) -> list[Count]:
         Count("suites decided", _count(db, "suites WHERE kept IS NOT NULL"), suites),
         Count("suites kept", _count(db, "suites WHERE kept = 1"), None),
         Count("samples", samples, _times(with_suite, k)),
+        Count("prompts refused", _count(db, "refused_prompts"), None),
         Count("checks", _count(db, "checks"), None),
         Count("executions", _count(db, "executions"), None),
         Count("execution errors", _count(db, "execution_errors"), None),

@@ -21,6 +21,9 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 60.0
 #: For so many seconds a server that failed is asked only if no other answers.
 _REST_S = 10.0
+#: Statuses that say that this request is not to be asked again, and nothing of others: a bad
+#: one, one that is too large, one that cannot be processed.
+_REFUSED = frozenset({400, 413, 422})
 #: Statuses below 500 that say "later", or "somewhere else".
 _REPEAT = frozenset({408, 409, 425, 429})
 
@@ -70,7 +73,7 @@ class Endpoints:
         """What `request` returns with the client of the first server that answers it.
 
         Raises:
-            openai.BadRequestError: a server refuses this request; the others would, too.
+            RequestRefused: a server refuses this request; the others would, too.
             PlumError: no server answers, or one refuses to work for us.
         """
         wait_s = _FIRST_WAIT_S
@@ -112,21 +115,25 @@ class Endpoints:
             server.under_way += 1
         try:
             return request(server.client)
-        except openai.BadRequestError:
-            raise
         except (AttributeError, TypeError, ValueError, openai.APIResponseValidationError) as e:
             # The client passes on what it cannot read, a proxy's error page for example.
             server.rests_until = time.monotonic() + _REST_S
             raise _Lost("answers with something that is no completion") from e
         except openai.APIError as e:
+            if isinstance(e, openai.APIStatusError) and e.status_code in _REFUSED:
+                raise RequestRefused(_one_line(e)) from e
             if not _may_be_repeated(e):
-                raise PlumError(f"{server}: {one_line(e)}") from e
-            lost = _Lost(one_line(e), _retry_after_s(e))
+                raise PlumError(f"{server}: {_one_line(e)}") from e
+            lost = _Lost(_one_line(e), _retry_after_s(e))
             server.rests_until = time.monotonic() + max(_REST_S, lost.retry_after_s)
             raise lost from e
         finally:
             with self._lock:
                 server.under_way -= 1
+
+
+class RequestRefused(Exception):
+    """A server will not answer this request, whoever asks when."""
 
 
 class _Lost(Exception):
@@ -137,7 +144,7 @@ class _Lost(Exception):
         self.retry_after_s = retry_after_s
 
 
-def one_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """What went wrong; the cause says more than "Connection error."."""
     cause = error.__cause__
     text = f"{error}" if cause is None else f"{error} ({cause})"

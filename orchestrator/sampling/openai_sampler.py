@@ -14,9 +14,8 @@ import openai
 from openai.types import Completion
 from openai.types.chat import ChatCompletion
 
-from orchestrator.errors import PlumError
-from orchestrator.sampling.endpoints import Endpoints, one_line
-from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
+from orchestrator.sampling.endpoints import Endpoints, RequestRefused
+from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 
 _MAX_RETRIES = 5
 
@@ -52,7 +51,7 @@ class OpenAISampler:
         self._model = model
         self._chat = chat
         self._concurrency = concurrency
-        #: Set once an endpoint has refused several samples in one request.
+        #: Set once an endpoint has refused several samples in one request, and not a single one.
         self._one_by_one = threading.Event()
 
     def sample(
@@ -60,11 +59,11 @@ class OpenAISampler:
         prompts: Sequence[PromptSpec],
         settings: SamplingSettings,
         done: AbstractSet[str] = frozenset(),
-    ) -> Iterator[Sampled]:
+    ) -> Iterator[Drawn]:
         """See `Sampler.sample`. Problems come as they are finished.
 
         Raises:
-            PlumError: no endpoint can be reached, or one refuses the request.
+            PlumError: no endpoint can be reached, or one refuses to work for us.
         """
         waiting = (spec for spec in prompts if spec.problem_id not in done)
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="sample")
@@ -88,28 +87,27 @@ class OpenAISampler:
         """Closes the connections."""
         self._endpoints.close()
 
-    def _problem(self, spec: PromptSpec, settings: SamplingSettings) -> list[Sampled]:
+    def _problem(self, spec: PromptSpec, settings: SamplingSettings) -> Sequence[Drawn]:
         """All samples of one problem, in as few requests as the server allows."""
         samples: list[Sampled] = []
+        several_refused = False
         while len(samples) < spec.k:
-            missing = 1 if self._one_by_one.is_set() else spec.k - len(samples)
+            alone = several_refused or self._one_by_one.is_set()
+            missing = 1 if alone else spec.k - len(samples)
+            request = partial(
+                self._ask, spec=spec, settings=settings, first=len(samples), count=missing
+            )
             try:
-                answers = self._endpoints.ask(
-                    partial(
-                        self._ask,
-                        spec=spec,
-                        settings=settings,
-                        first=len(samples),
-                        count=missing,
-                    )
-                )
-            except openai.BadRequestError as e:
+                answers = self._endpoints.ask(request)
+            except RequestRefused as e:
                 if missing == 1:
-                    raise PlumError(f"problem {spec.problem_id!r}: {one_line(e)}") from e
-                self._one_by_one.set()  # many servers know only n = 1
+                    return [Refused(spec.problem_id, str(e))]
+                several_refused = True
                 continue
+            if several_refused:
+                self._one_by_one.set()  # many servers know only n = 1
             if not answers:
-                raise PlumError(f"problem {spec.problem_id!r}: the endpoint sent no choices")
+                return [Refused(spec.problem_id, "the endpoint sent no choices")]
             for text, truncated in answers[:missing]:
                 samples.append(Sampled(spec.problem_id, len(samples), text, truncated))
         return samples
@@ -143,7 +141,7 @@ class OpenAISampler:
 
 
 def _first_finished(
-    running: set[Future[list[Sampled]]],
-) -> tuple[set[Future[list[Sampled]]], set[Future[list[Sampled]]]]:
+    running: set[Future[Sequence[Drawn]]],
+) -> tuple[set[Future[Sequence[Drawn]]], set[Future[Sequence[Drawn]]]]:
     finished, rest = wait(running, return_when=FIRST_COMPLETED)
     return finished, rest

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from orchestrator.errors import PlumError
 from orchestrator.problem import Problem
-from orchestrator.sampling.sampler import PromptSpec, SamplingSettings
+from orchestrator.sampling.sampler import PromptSpec, Refused, SamplingSettings
 
 Render = Callable[[Problem], str]
 
@@ -88,28 +88,25 @@ def load_tokenizer(model: str) -> Any:
 
 
 def encode(
-    tokenizer: Any, prompts: Sequence[PromptSpec], settings: SamplingSettings, context: int | None
-) -> list[list[int]]:
-    """The tokens of each prompt, with one BOS where the tokenizer has one.
+    tokenizer: Any, spec: PromptSpec, settings: SamplingSettings, context: int | None
+) -> list[int] | Refused:
+    """The tokens of a prompt, with one BOS where the tokenizer has one.
+
+    Refused where there are none, or none would be left for the completion.
 
     context: tokens that the model can see; None where it does not say.
-
-    Raises:
-        PlumError: a prompt has no tokens, or none are left for its completion.
     """
-    encoded = []
-    for spec in prompts:
-        special = adds_special_tokens(tokenizer, spec.text)
-        ids: list[int] = tokenizer(spec.text, add_special_tokens=special)["input_ids"]
-        if not ids:
-            raise PlumError(f"problem {spec.problem_id!r}: the prompt has no tokens")
-        if context is not None and len(ids) + settings.max_new_tokens > context:
-            raise PlumError(
-                f"problem {spec.problem_id!r}: prompt of {len(ids)} tokens and max_new_tokens="
-                f"{settings.max_new_tokens} are over the model's context of {context}"
-            )
-        encoded.append(ids)
-    return encoded
+    special = adds_special_tokens(tokenizer, spec.text)
+    ids: list[int] = tokenizer(spec.text, add_special_tokens=special)["input_ids"]
+    if not ids:
+        return Refused(spec.problem_id, "the prompt has no tokens")
+    if context is not None and len(ids) + settings.max_new_tokens > context:
+        return Refused(
+            spec.problem_id,
+            f"prompt of {len(ids)} tokens and max_new_tokens={settings.max_new_tokens} "
+            f"are over the model's context of {context}",
+        )
+    return ids
 
 
 def adds_special_tokens(tokenizer: Any, prompt: str) -> bool:

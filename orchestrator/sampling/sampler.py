@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import Protocol, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class Sampled:
     truncated: bool  # ended by max_new_tokens, not by the policy or a stop
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A problem that gets no samples, for the policy cannot take its prompt."""
+
+    problem_id: str
+    reason: str
+
+
+Drawn: TypeAlias = Sampled | Refused
+
+
 class Sampler(Protocol):
     """A policy that can be sampled."""
 
@@ -47,8 +59,8 @@ class Sampler(Protocol):
         prompts: Sequence[PromptSpec],
         settings: SamplingSettings,
         done: AbstractSet[str] = frozenset(),
-    ) -> Iterator[Sampled]:
-        """All k samples of every prompt whose problem id is not in `done`.
+    ) -> Iterator[Drawn]:
+        """All k samples of every prompt whose problem id is not in `done`, or why there are none.
 
         The samples of a problem come one after the other, problems in any order. Lazily:
         what was yielded is finished, so a caller that stores it can be killed at any time.
@@ -61,6 +73,16 @@ class Sampler(Protocol):
 
     def close(self) -> None:
         """Frees what it holds: memory, processes, connections. Nothing is asked after it."""
+
+
+def by_problem(drawn: Iterator[Drawn], k: int) -> Iterator[tuple[str, list[Sampled] | Refused]]:
+    """Problem ids, each with its k samples as soon as the last of them is there, or its refusal."""
+    for first in drawn:
+        if isinstance(first, Refused):
+            yield first.problem_id, first
+        else:
+            rest = islice(drawn, k - 1)
+            yield first.problem_id, [first, *(one for one in rest if isinstance(one, Sampled))]
 
 
 def problem_seed(run_seed: int, problem_id: str) -> int:

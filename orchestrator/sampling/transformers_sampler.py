@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestrator.errors import PlumError
 from orchestrator.sampling.prompts import encode, load_tokenizer
-from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
+from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 
 #: Parameters below which one thread is the fastest. The work between two meetings of several
 #: is then shorter than the meeting, and where something else uses the cores, they spend up to
@@ -60,19 +60,26 @@ class TransformersSampler:
         prompts: Sequence[PromptSpec],
         settings: SamplingSettings,
         done: AbstractSet[str] = frozenset(),
-    ) -> Iterator[Sampled]:
+    ) -> Iterator[Drawn]:
         """See `Sampler.sample`. Problems come with the shortest prompts first.
 
-        Raises:
-            PlumError: a prompt and its completion would not fit the model's context.
+        Refused is what would not fit the model's context with its completion.
         """
-        for group in self._groups(prompts, settings):
+        lengths: dict[str, int] = {}
+        for spec in prompts:
+            ids = self._encode(spec, settings)
+            if isinstance(ids, Refused):
+                yield ids
+            else:
+                lengths[spec.problem_id] = len(ids)
+        for group in self._groups(prompts, lengths):
             if all(spec.problem_id in done for spec in group):
                 continue
             finished: dict[str, list[Sampled]] = {spec.problem_id: [] for spec in group}
             rows = [
                 _Row(spec, index, ids)
-                for spec, ids in zip(group, self._encode(group, settings), strict=True)
+                for spec in group
+                if not isinstance(ids := self._encode(spec, settings), Refused)
                 for index in range(spec.k)
             ]
             for start in range(0, len(rows), self._batch_size):
@@ -90,13 +97,15 @@ class TransformersSampler:
         torch.cuda.empty_cache()  # does nothing where there is none
 
     def _groups(
-        self, prompts: Sequence[PromptSpec], settings: SamplingSettings
+        self, prompts: Sequence[PromptSpec], lengths: Mapping[str, int]
     ) -> Iterator[list[PromptSpec]]:
-        """Whole problems that share their batches, of similar length so that little is padded."""
-        encoded = zip(prompts, self._encode(prompts, settings), strict=True)
-        lengths = {spec.problem_id: len(ids) for spec, ids in encoded}
+        """Whole problems that share their batches, of similar length so that little is padded.
+
+        lengths: of the prompts in tokens, by problem; what is not in it is left out.
+        """
         group: list[PromptSpec] = []
-        for spec in sorted(prompts, key=lambda s: (lengths[s.problem_id], s.problem_id)):
+        fitting = (spec for spec in prompts if spec.problem_id in lengths)
+        for spec in sorted(fitting, key=lambda s: (lengths[s.problem_id], s.problem_id)):
             if group and sum(s.k for s in group) + spec.k > self._batch_size:
                 yield group
                 group = []
@@ -104,9 +113,9 @@ class TransformersSampler:
         if group:
             yield group
 
-    def _encode(self, prompts: Sequence[PromptSpec], settings: SamplingSettings) -> list[list[int]]:
+    def _encode(self, spec: PromptSpec, settings: SamplingSettings) -> list[int] | Refused:
         context = getattr(self._model.config, "max_position_embeddings", None)
-        return encode(self._tokenizer, prompts, settings, context)
+        return encode(self._tokenizer, spec, settings, context)
 
     def _generate(self, rows: Sequence[_Row], settings: SamplingSettings) -> Iterator[Sampled]:
         import torch

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.errors import PlumError
 from orchestrator.sampling.prompts import encode, load_tokenizer
-from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
+from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 
 #: Problems handed to the engine at one time: enough to fill it, few enough to lose little.
 _CHUNK = 512
@@ -59,17 +59,23 @@ class VllmSampler:
         prompts: Sequence[PromptSpec],
         settings: SamplingSettings,
         done: AbstractSet[str] = frozenset(),
-    ) -> Iterator[Sampled]:
-        """See `Sampler.sample`.
+    ) -> Iterator[Drawn]:
+        """See `Sampler.sample`. Refused is what would not fit the engine's context.
 
         Raises:
-            PlumError: a prompt and its completion would not fit the engine's context, or the
-                engine refuses the settings (one greedy sample is all it gives) or has died.
+            PlumError: the engine refuses the settings (one greedy sample is all it gives) or
+                has died.
         """
         wanted = [spec for spec in prompts if spec.problem_id not in done]
         for start in range(0, len(wanted), _CHUNK):
-            chunk = wanted[start : start + _CHUNK]
-            for spec, output in zip(chunk, self._generate(chunk, settings), strict=True):
+            chunk: list[tuple[PromptSpec, list[int]]] = []
+            for spec in wanted[start : start + _CHUNK]:
+                ids = encode(self._tokenizer, spec, settings, self._context)
+                if isinstance(ids, Refused):
+                    yield ids
+                else:
+                    chunk.append((spec, ids))
+            for (spec, _), output in zip(chunk, self._generate(chunk, settings), strict=True):
                 for index, answer in enumerate(output.outputs):
                     truncated = answer.finish_reason == "length"
                     yield Sampled(spec.problem_id, index, answer.text, truncated)
@@ -78,16 +84,17 @@ class VllmSampler:
         """Ends the engine, whose memory is then free for what comes next."""
         self._engine.llm_engine.engine_core.shutdown()
 
-    def _generate(self, chunk: Sequence[PromptSpec], settings: SamplingSettings) -> list[Any]:
-        """The engine's outputs, one for each of `chunk`."""
+    def _generate(
+        self, chunk: Sequence[tuple[PromptSpec, list[int]]], settings: SamplingSettings
+    ) -> list[Any]:
+        """The engine's outputs, one for each of `chunk`: prompts with their tokens."""
         from vllm import SamplingParams, TokensPrompt
         from vllm.exceptions import VLLMClientError, VLLMServerError
 
         # Token ids, not text: the engine would put a second BOS before a rendered template.
-        inputs = [
-            TokensPrompt(prompt_token_ids=ids)
-            for ids in encode(self._tokenizer, chunk, settings, self._context)
-        ]
+        if not chunk:
+            return []
+        inputs = [TokensPrompt(prompt_token_ids=ids) for _, ids in chunk]
         try:
             params = [
                 SamplingParams(
@@ -98,7 +105,7 @@ class VllmSampler:
                     seed=spec.seed,
                     stop=list(settings.stop),
                 )
-                for spec in chunk
+                for spec, _ in chunk
             ]
             outputs: list[Any] = self._engine.generate(inputs, params, use_tqdm=False)
         except VLLMClientError as e:

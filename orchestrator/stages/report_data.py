@@ -41,6 +41,7 @@ from orchestrator.store.problems import count_problems, drop_counts, drops_for, 
 from orchestrator.store.samples import (
     check_code_counts,
     check_of,
+    count_refused,
     count_samples,
     samples_of,
     source,
@@ -125,6 +126,8 @@ def _funnel(db: Database) -> tuple[FunnelStep, ...]:
         by_value[value] += count
     rows = by_value[True] + by_value[False]
     different = db.value("SELECT count(DISTINCT candidate_sha) FROM samples")
+    refused = count_refused(db)
+    samples = f"{different} different candidates" + f", {refused} prompts refused" * bool(refused)
     dropped = sum(drop_counts(db).values())
     return (
         FunnelStep("instructions", count_problems(db) + dropped),
@@ -132,7 +135,7 @@ def _funnel(db: Database) -> tuple[FunnelStep, ...]:
         FunnelStep("answers", sum(suites.values())),
         FunnelStep("suites kept", kept, "their own reference passes them"),
         FunnelStep("problems with a suite", with_suite),
-        FunnelStep("samples", count_samples(db), f"{different} different candidates"),
+        FunnelStep("samples", count_samples(db), samples),
         FunnelStep(
             "preference rows", rows, f"{by_value[True]} desirable, {by_value[False]} undesirable"
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from itertools import groupby
 
 from orchestrator.errors import InputError, PlumError
 from orchestrator.extract import extract_solution
@@ -13,19 +12,40 @@ from orchestrator.recipe import SamplingSection
 from orchestrator.run import Run
 from orchestrator.run_inputs import freeze_model
 from orchestrator.sampling.prompts import renderer
-from orchestrator.sampling.sampler import PromptSpec, SamplingSettings, problem_seed
+from orchestrator.sampling.sampler import (
+    PromptSpec,
+    Refused,
+    SamplingSettings,
+    by_problem,
+    problem_seed,
+)
 from orchestrator.stages.policy import open_policy, shown_problem
 from orchestrator.store.answers import suite_counts
 from orchestrator.store.problems import problems_to_sample
-from orchestrator.store.samples import add_sample, complete_problems, count_samples
+from orchestrator.store.samples import (
+    add_sample,
+    complete_problems,
+    count_refused,
+    count_samples,
+    forget_refused,
+    refused_prompts,
+    set_refused,
+)
 from orchestrator.store.stages import StageSummary
+
+#: So many prompts refused and none answered, and it is not the prompts that are wrong.
+_MOST_REFUSED = 100
+_REFUSED_SHOWN = 10
 
 
 def sample(run: Run) -> StageSummary:
     """Draws what is missing. The samples do not depend on how often the run was interrupted.
 
+    A problem whose prompt the policy cannot take gets none, and the reason is stored.
+
     Raises:
-        PlumError: the policy cannot be loaded or reached, or suites are still undecided.
+        PlumError: the policy cannot be loaded or reached, or takes no prompt at all, or suites
+            are still undecided.
     """
     settings = run.recipe.sampling
     if settings is None:
@@ -42,7 +62,15 @@ def sample(run: Run) -> StageSummary:
         with run.progress(total, "sample", "samples", done=count_samples(run.db)) as bar:
             _draw(run, settings, problems, done, bar)
     counts = {"problems": len(problems), "samples": count_samples(run.db)}
-    return StageSummary("sample", counts["samples"] == total, counts)
+    refused = count_refused(run.db)
+    if refused:
+        counts["prompts refused"] = refused
+    notes = tuple(
+        f"problem {one.problem_id!r} gets no samples: {one.reason}"
+        for one in refused_prompts(run.db, _REFUSED_SHOWN)
+    )
+    whole = counts["samples"] + refused * settings.k == total
+    return StageSummary("sample", whole, counts, notes)
 
 
 def _draw(
@@ -64,14 +92,24 @@ def _draw(
         settings.temperature, settings.max_new_tokens, settings.top_p, settings.stop
     )
     with closing(open_policy(settings)) as policy:
-        drawn = policy.sample(prompts, how, done)
-        for problem_id, group in groupby(drawn, key=lambda sampled: sampled.problem_id):
-            samples = list(group)
+        forget_refused(run.db)
+        forget_refused(run.db)
+        refused = 0
+        for problem_id, found in by_problem(policy.sample(prompts, how, done), settings.k):
             with run.db.transaction():
-                for sampled in samples:
-                    found = extract_solution(problems[problem_id], sampled.text)
-                    add_sample(run.db, sampled, found)
-            bar.advance(len(samples))
+                if isinstance(found, Refused):
+                    set_refused(run.db, found)
+                else:
+                    for sampled in found:
+                        candidate = extract_solution(problems[problem_id], sampled.text)
+                        add_sample(run.db, sampled, candidate)
+            bar.advance(settings.k)
+            refused += isinstance(found, Refused)
+            if refused in (_MOST_REFUSED, len(prompts)) and not count_samples(run.db):
+                [first] = refused_prompts(run.db, 1)
+                raise PlumError(
+                    f"the policy refuses every prompt; problem {first.problem_id!r}: {first.reason}"
+                )
 
 
 def _require_decided_suites(run: Run) -> None:

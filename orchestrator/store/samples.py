@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from orchestrator.domain import CheckResult, CheckStatus, Diagnostic, Severity
 from orchestrator.extract import Extraction
-from orchestrator.sampling.sampler import Sampled
+from orchestrator.sampling.sampler import Refused, Sampled
 from orchestrator.store.database import Database, storable
 
 
@@ -52,6 +52,35 @@ def add_sample(db: Database, sampled: Sampled, extraction: Extraction) -> None:
             extraction.how,
         ),
     )
+
+
+def set_refused(db: Database, refused: Refused) -> None:
+    """Stores why a problem gets no samples."""
+    db.write(
+        "INSERT OR REPLACE INTO refused_prompts (problem_id, reason) VALUES (?, ?)",
+        (refused.problem_id, storable(refused.reason)),
+    )
+
+
+def forget_refused(db: Database) -> None:
+    """Forgets which prompts were refused, before all that lack samples are asked again."""
+    db.write("DELETE FROM refused_prompts")
+
+
+def refused_prompts(db: Database, limit: int) -> list[Refused]:
+    """The first problems that get no samples, and why, in the order of the run."""
+    rows = db.rows(
+        "SELECT r.problem_id, r.reason FROM refused_prompts r JOIN problems p"
+        " ON p.id = r.problem_id ORDER BY p.ordinal LIMIT ?",
+        (limit,),
+    )
+    return [Refused(*row) for row in rows]
+
+
+def count_refused(db: Database) -> int:
+    """How many problems get no samples, for the policy cannot take their prompts."""
+    count: int = db.value("SELECT count(*) FROM refused_prompts")
+    return count
 
 
 def samples_of(db: Database, problem_id: str) -> list[Sample]:

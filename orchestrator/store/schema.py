@@ -157,7 +157,19 @@ CREATE TABLE evaluation_samples (           -- of a measurement that has not end
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _GENERATION, _PROGRESS_AND_RESUMED_EVALUATION)
+_REFUSED_PROMPTS = """
+CREATE TABLE refused_prompts (              -- by the policy when it was last asked
+    problem_id TEXT PRIMARY KEY REFERENCES problems (id),
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _GENERATION,
+    _PROGRESS_AND_RESUMED_EVALUATION,
+    _REFUSED_PROMPTS,
+)
 
 
 def _version(connection: sqlite3.Connection, where: Path) -> int:

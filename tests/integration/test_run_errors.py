@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.store.database import open_reader
-from tests.integration.endpoint import serve_endpoint
+from tests.integration.endpoint import Fault, serve_endpoint
 from tests.integration.http_server import Reply
 from tests.integration.run_helpers import (
     count,
@@ -245,6 +245,53 @@ def test_executions_that_did_not_take_place_give_3_and_never_a_label(
         assert "run `plum" in done.stderr
     with open_reader(tmp_path / "run") as db:
         assert count(db, "labels") == 0
+
+
+def refuse(*numbers: int) -> Fault:
+    """Refuses these problems' prompts to the policy, as a server does whose context they exceed."""
+
+    def fault(number: int, body: dict[str, Any]) -> Reply | None:
+        asked = body["messages"][-1]["content"]
+        if body["model"] == "policy" and any(f"adds {n} to" in asked for n in numbers):
+            return 400, '{"error": {"message": "4100 tokens exceed the context of 4096"}}', {}
+        return None
+
+    return fault
+
+
+def test_a_prompt_that_is_too_long_costs_its_own_problem_and_is_listed(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 3)
+    run = tmp_path / "run"
+    with serve_endpoint(refuse(1)) as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address, k=2)
+        done = plum("run", recipe, "--run-dir", run, "--json")
+        assert done.returncode == 0, done.stderr
+        stage = stages_of(done)["sample"]
+        assert stage["counts"] == {"problems": 3, "samples": 4, "prompts refused": 1}
+        assert "'p1' gets no samples: " in stage["notes"][0]
+        assert "4100 tokens" in stage["notes"][0]
+        counts = json.loads(plum("status", "--run-dir", run, "--json").stdout)["counts"]
+        assert {"name": "prompts refused", "done": 1, "total": None} in counts
+        assert plum("report", "--run-dir", run).returncode == 0
+        assert "1 prompts refused" in (run / "report.html").read_text()
+        assert {row[0] for row in labels(run)} == {"p0", "p2"}
+        # A server with a longer context takes it, and then nothing is left of the refusal.
+        endpoint.fault = None
+        done = plum("run", "--run-dir", run, "--json")
+        assert stages_of(done)["sample"]["counts"] == {"problems": 3, "samples": 6}
+
+
+def test_a_policy_that_refuses_every_prompt_stops_the_run(
+    tmp_path: Path, sandbox_address: str
+) -> None:
+    write_instructions(tmp_path, 3)
+    with serve_endpoint(refuse(0, 1, 2)) as endpoint:
+        recipe = write_recipe(tmp_path, endpoint.url, sandbox_address, k=2)
+        done = plum("run", recipe, "--run-dir", tmp_path / "run")
+    assert done.returncode == 1
+    assert "the policy refuses every prompt; problem " in done.stderr.splitlines()[-1]
 
 
 def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path: Path, sandbox_address: str) -> None:

@@ -117,10 +117,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Engine:
-    """Our sampler with vLLM's engine, in the process of an interpreter that has it."""
+    """Our sampler with vLLM's engine, in the process of an interpreter that has it.
+
+    refused: reasons of the last call, by problem.
+    """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.refused: dict[str, str] = {}
 
     def __call__(
         self, specs: list[PromptSpec], settings: SamplingSettings, done: tuple[str, ...] = ()
@@ -134,7 +138,8 @@ class Engine:
         answer = json.loads(self._process.stdout.readline())
         if isinstance(answer, str):
             raise PlumError(answer)
-        return [Sampled(**sampled) for sampled in answer]
+        self.refused = {one["problem_id"]: one["reason"] for one in answer if "reason" in one}
+        return [Sampled(**one) for one in answer if "reason" not in one]
 
 
 @pytest.fixture(scope="module")
@@ -246,12 +251,15 @@ def test_the_engine_keeps_temperature_top_p_and_stops(engine: Engine) -> None:
     assert not stopped.truncated
 
 
-def test_a_prompt_that_does_not_fit_the_engine_is_named_and_the_engine_lives(
+def test_a_prompt_that_does_not_fit_the_engine_is_refused_and_the_engine_lives(
     engine: Engine,
 ) -> None:
     long = PromptSpec("long", "x" * (CONTEXT - 20), 0, 1)
-    with pytest.raises(PlumError, match=f"'long'.*over the model's context of {CONTEXT}"):
-        engine([*specs(2, 1), long], DRAWN)
+    alone = by_place(engine(specs(2, 1), DRAWN))
+    found = engine([*specs(1, 1), long, *specs(2, 1)[1:]], DRAWN)
+    assert by_place(found) == alone
+    assert engine.refused.keys() == {"long"}
+    assert f"over the model's context of {CONTEXT}" in engine.refused["long"]
     with pytest.raises(PlumError, match=r"refuses the request.*greedy"):
         engine(specs(1, 2), SamplingSettings(0.0, 12))
     assert len(engine(specs(2, 1), DRAWN)) == 2

@@ -23,7 +23,7 @@ from orchestrator.domain import (
 from orchestrator.evaluate import GREEDY, EvaluationSettings, compare, evaluate
 from orchestrator.problem import Problem
 from orchestrator.sampling.prompts import plain_prompt
-from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
+from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 from orchestrator.store.database import open_writer
 from orchestrator.store.evaluations import Journal
 
@@ -37,7 +37,7 @@ def judged(id: str) -> JudgedProblem:
 
 
 class Script:
-    """A policy that answers each problem from a list, over and over."""
+    """A policy that answers each problem from a list, over and over, or refuses it."""
 
     def __init__(self, answers: dict[str, list[str]], fail_after: int | None = None) -> None:
         self._answers = answers
@@ -49,11 +49,14 @@ class Script:
         prompts: Sequence[PromptSpec],
         settings: SamplingSettings,
         done: AbstractSet[str] = frozenset(),
-    ) -> Iterator[Sampled]:
+    ) -> Iterator[Drawn]:
         for spec in prompts:
             if spec.problem_id in done:
                 continue
             answers = self._answers[spec.problem_id]
+            if answers == ["too long"]:
+                yield Refused(spec.problem_id, "too long")
+                continue
             for i in range(spec.k):
                 if self.drawn == self._fail_after:
                     raise KeyboardInterrupt
@@ -103,6 +106,17 @@ def test_scores_are_greedy_and_unbiased_per_problem() -> None:
     assert found.scores["pass@2"] == pytest.approx({"a": 1 - 1 / 6, "b": 0.5, "c": 0.0})
     assert found.means["pass@1"].value == pytest.approx(0.25)
     assert found.not_executed == 0
+
+
+def test_a_prompt_that_the_policy_refuses_counts_as_wrong_and_says_why() -> None:
+    policy = Script(ANSWERS | {"b": ["too long"]})
+    found = evaluate(PROBLEMS, policy, Here(), SETTINGS, plain_prompt)
+    assert found.scores[GREEDY] == {"a": 1.0, "b": 0.0, "c": 0.0}
+    assert found.scores["pass@1"]["b"] == 0.0
+    assert found.not_executed == 0
+    outcome = found.problems[1]
+    assert len(outcome.samples) == 4
+    assert {sample.message for sample in outcome.samples} == {"prompt refused: too long"}
 
 
 def test_equal_candidates_are_executed_once() -> None:

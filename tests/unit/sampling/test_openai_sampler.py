@@ -16,7 +16,7 @@ import pytest
 from orchestrator.errors import InputError, PlumError
 from orchestrator.sampling.backends import open_sampler
 from orchestrator.sampling.openai_sampler import OpenAISampler
-from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings
+from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 
 SETTINGS = SamplingSettings(temperature=0.7, max_new_tokens=64, top_p=0.9)
 
@@ -54,6 +54,7 @@ class Endpoint(ThreadingHTTPServer):
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.failures_left = 2  # or answers, where it is to die after them
         self.gauge = Gauge()
+        self.status = 400  # of a prompt that is too long
 
     @property
     def url(self) -> str:
@@ -73,21 +74,21 @@ class Handler(BaseHTTPRequestHandler):
             case "busy at first" if self.server.failures_left:
                 self.server.failures_left -= 1
                 self._answer(429, {"error": {"message": "slow down"}}, retry_after="0.01")
+            case "short context" if "long" in str(body):
+                self._answer(self.server.status, {"error": {"message": "too many tokens"}})
             case "only one" if body["n"] > 1:
                 self._answer(400, {"error": {"message": "n must be 1"}})
             case "slow":
                 self._answer_slowly(body)
             case "garbage" | "half an answer" as which:
                 self._send(200, b"[1, 2]" if which == "garbage" else b'{"choices": [{"mess')
-            case "nothing":
-                self._answer(200, self._choices(body, 0))
             case "dies" if not self.server.failures_left:
                 self.close_connection = True  # nothing is said, as by a process that was killed
             case "dies":
                 self.server.failures_left -= 1
                 self._answer(200, self._choices(body, body["n"]))
-            case "ignores n":
-                self._answer(200, self._choices(body, 1))
+            case "nothing" | "ignores n" as which:
+                self._answer(200, self._choices(body, int(which == "ignores n")))
             case _:
                 self._answer(200, self._choices(body, body["n"]))
 
@@ -158,7 +159,7 @@ def closing_of_samplers() -> Iterator[None]:
 
 def sample(
     server: Endpoint, prompts: list[PromptSpec], *, chat: bool = True, retries: int = 2
-) -> list[Sampled]:
+) -> list[Drawn]:
     sampler = opened([server.url], "m", "key", chat=chat, concurrency=4, max_retries=retries)
     return list(sampler.sample(prompts, SETTINGS))
 
@@ -257,17 +258,45 @@ def test_stops_reach_the_endpoint_and_are_left_out_where_there_are_none() -> Non
     ("behaviour", "message"),
     [
         ("wrong key", "bad key"),
-        ("refuses", "'p0': .*prompt too long"),
         ("broken", "no endpoint answers .*out of order"),
         ("garbage", "no completion"),
         ("half an answer", "no completion"),
-        ("nothing", "no choices"),
     ],
 )
 def test_a_server_that_will_not_answer_is_named_in_one_line(behaviour: str, message: str) -> None:
     with endpoint(behaviour) as server, pytest.raises(PlumError, match=message) as caught:
         sample(server, specs(1), retries=1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"), [("refuses", "prompt too long"), ("nothing", "sent no choices")]
+)
+def test_a_prompt_that_no_server_takes_is_refused_with_its_reason(
+    behaviour: str, reason: str
+) -> None:
+    with endpoint(behaviour) as server:
+        [refused] = sample(server, specs(1))
+    assert isinstance(refused, Refused)
+    assert refused.problem_id == "p0"
+    assert reason in refused.reason
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_prompt_that_is_too_long_costs_only_its_own_problem(status: int) -> None:
+    prompts = [*specs(4), PromptSpec("long", "long", 0, 3), *specs(8)[4:]]
+    with endpoint("short context") as server:
+        server.status = status
+        found = sample(server, prompts)
+    refused = [one for one in found if isinstance(one, Refused)]
+    assert [one.problem_id for one in refused] == ["long"]
+    assert "too many tokens" in refused[0].reason
+    assert Counter(one.problem_id for one in found if isinstance(one, Sampled)) == {
+        f"p{i}": 3 for i in range(8)
+    }
+    # The others are still asked for all of their samples at once.
+    asked = [body["n"] for _, body in server.requests if body["messages"][0]["content"] != "long"]
+    assert asked == [3] * 8
 
 
 def test_an_unreachable_endpoint_is_named() -> None:

@@ -12,7 +12,13 @@ from orchestrator.errors import PlumError
 from orchestrator.problem import Problem
 from orchestrator.sampling.backends import open_sampler
 from orchestrator.sampling.prompts import adds_special_tokens, load_tokenizer, renderer
-from orchestrator.sampling.sampler import PromptSpec, Sampled, SamplingSettings, problem_seed
+from orchestrator.sampling.sampler import (
+    PromptSpec,
+    Refused,
+    Sampled,
+    SamplingSettings,
+    problem_seed,
+)
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -186,10 +192,16 @@ def test_a_rendered_template_gets_no_second_bos(policy: Path) -> None:
     assert adds_special_tokens(tokenizer, "def f():")
 
 
-def test_a_prompt_that_does_not_fit_is_named(sampler: TransformersSampler) -> None:
+def test_a_prompt_that_does_not_fit_is_refused_and_changes_nothing_else(
+    sampler: TransformersSampler,
+) -> None:
     long = PromptSpec("long", "x" * CONTEXT, 0, 1)
-    with pytest.raises(PlumError, match=f"'long'.*max_new_tokens=24.*context of {CONTEXT}"):
-        list(sampler.sample([long], DRAWN))
+    alone = list(sampler.sample(specs(6, 4), DRAWN))
+    found = list(sampler.sample([long, *specs(6, 4)], DRAWN))
+    refused = {one.problem_id: one.reason for one in found if isinstance(one, Refused)}
+    assert refused.keys() == {"long"}
+    assert f"max_new_tokens=24 are over the model's context of {CONTEXT}" in refused["long"]
+    assert [one for one in found if not isinstance(one, Refused)] == alone
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
