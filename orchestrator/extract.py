@@ -51,7 +51,18 @@ def extract_solution(problem: Problem, completion: str) -> Extraction:
     """The candidate in a completion for `problem`: continues its start code where there is one."""
     if problem.start_code is not None and problem.language == "python":
         return extract_continuation(problem.start_code, completion)
-    return extract_candidate(completion, problem.language)
+    found = extract_candidate(completion, problem.language)
+    if found.source is not None and _is_left_open(problem.start_code, found.source):
+        return Extraction(f"{problem.start_code}{found.source}", f"{found.how}, continued")
+    return found
+
+
+def _is_left_open(start_code: str | None, source: str) -> bool:
+    """Whether start code of another language than Python is only whole with `source` behind it."""
+    if start_code is None or start_code.count("{") <= start_code.count("}"):
+        return False
+    opened = "".join(start_code.rstrip().rpartition("\n")[2].split())
+    return opened not in "".join(source.split())
 
 
 def extract_candidate(completion: str, language: str) -> Extraction:

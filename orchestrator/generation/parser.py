@@ -2,8 +2,8 @@
 
 Models write the headings in many ways (`[Test Code]`, `## 4. Test Code`, `**Tests:**`,
 `<test_code>`), in any order, with and without fences, and leave parts out. A heading in square
-brackets counts everywhere, as nobody writes such a line in code; any other style only outside
-of fences.
+brackets counts everywhere, as nobody writes such a line in code (but for Rust's `#[test]`,
+which is none); any other style only outside of fences.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ _ASIDE = r"(?:\([^()]{0,60}\))?[*_: \t]*"
 _BRACKETED = re.compile(
     rf"^{_MARKS}\[[ \t]*(/?)({_NAMES})[ \t]*\][*_: \t]*(.*)$", re.IGNORECASE | re.ASCII
 )
+_ATTRIBUTE = re.compile(r"^[ \t]*#\[")
 _TAG = re.compile(rf"^[ \t]*<[ \t]*(/?)({_NAMES})[ \t]*>[ \t]*$", re.IGNORECASE | re.ASCII)
 _DECORATED = re.compile(
     rf"^[ \t>]*{_NUMBER}(?:#{{1,6}}[ \t*_]*|\*\*[ \t]*|__[ \t]*){_NUMBER}({_NAMES})[*_: \t]*{_ASIDE}$",
@@ -98,7 +99,7 @@ def _heading(line: str, *, in_fence: bool) -> tuple[str, str] | None:
 
     A closing tag opens a section without a name, which nobody reads.
     """
-    if len(line) > 400:
+    if len(line) > 400 or _ATTRIBUTE.match(line):
         return None
     match = _BRACKETED.match(line) or (None if in_fence else _TAG.match(line))
     if match is not None:
@@ -144,5 +145,12 @@ def _without_headings(text: str) -> ParsedAnswer:
     )
 
 
+#: A line by which a block shows that it is a suite, in one of the languages.
+_ASSERTS = re.compile(
+    r"^[ \t]*(?:console\.)?assert\b|^[ \t]*#\[test\]|\*testing\.T\b|\bthrow new AssertionError\b",
+    re.MULTILINE,
+)
+
+
 def _asserts(block: Block) -> bool:
-    return re.search(r"^[ \t]*assert\b", block.text, re.MULTILINE) is not None
+    return _ASSERTS.search(block.text) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.generation.suite_shapes import SHAPES
 from orchestrator.problem import Problem
 
 _SYSTEM = """\
@@ -25,7 +26,7 @@ the exercise leaves something open, decide it here and keep to it below.
 
 [Solution]
 One fenced code block with a complete, correct solution, its imports included. It only defines \
-things: it reads no input, prints nothing and runs nothing when it is loaded.
+things: it reads no input, prints nothing and runs nothing when it is loaded.{solution}
 
 [Start Code]
 One fenced code block with the signatures (functions, classes and their methods) that every \
@@ -33,10 +34,15 @@ student has to implement, with the same names and parameters as in your solution
 do nothing.
 
 [Test Code]
-One fenced code block with five to fifteen plain assertions on results that the exercise determines. It is \
-placed behind the student's code in the same file: call what the start code names, do not repeat \
-or import the solution, and use no test framework. Work out every expected value by hand. Cover \
+One fenced code block with five to fifteen plain assertions on results that the exercise determines{suite}. Work out every expected value by hand. Cover \
 ordinary input, edge cases and one larger case; avoid randomness, time, files and the network."""
+
+_BARE = """. It is \
+placed behind the student's code in the same file: call what the start code names, do not repeat \
+or import the solution, and use no test framework"""
+
+_SHAPED = """: {suite}. \
+Call what the start code names, and do not repeat or import the solution"""
 
 _START = """
 Students begin from this code; keep its names and parameters:
@@ -55,8 +61,11 @@ def messages(problem: Problem) -> list[dict[str, str]]:
     if problem.start_code is not None:
         same = problem.start_code == problem.instruction
         start = _COMPLETE if same else _START.format(start_code=problem.start_code)
+    shape = SHAPES.get(problem.language)
     ask = _ASK.format(
         language=problem.language,
+        solution="" if shape is None else f" {shape.solution}",
+        suite=_BARE if shape is None else _SHAPED.format(suite=shape.suite),
         instruction=problem.instruction.strip(),
         start=start,
     )

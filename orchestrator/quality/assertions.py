@@ -8,7 +8,9 @@ import re
 from orchestrator.quality.python_code import parse
 
 #: How assertions are written in the languages whose suites are not parsed.
-_ASSERTING = re.compile(r"\b(?:\w*assert\w*|expect\w*|require)\b", re.IGNORECASE)
+_ASSERTING = re.compile(
+    r"\b(?:\w*assert\w*|expect\w*|require)\b|\bt\.(?:Error|Fatal|Fail)", re.IGNORECASE
+)
 
 
 def distinct_assertions(suite: str, language: str) -> int:

@@ -31,6 +31,29 @@ def answer(heading: str) -> str:
 EXPECTED = ParsedAnswer("Adds one.", SOLUTION, START, TESTS)
 
 
+@pytest.mark.parametrize("fence", ["```rust\n", ""])
+def test_an_attribute_of_rust_is_no_heading(fence: str) -> None:
+    suite = "mod tests {\n    #[test]\n    fn adds() {\n        assert_eq!(add(1), 2);\n    }\n}\n"
+    close = "```" if fence else ""
+    text = f"[Solution]\n```\nfn add(x: i64) {{}}\n```\n[Test Code]\n{fence}{suite}{close}"
+    assert parse_answer(text).test_code == suite
+
+
+@pytest.mark.parametrize(
+    ("language", "suite"),
+    [
+        ("javascript", "console.assert(add(1) === 2)\n"),
+        ("rust", "mod tests {\n    #[test]\n    fn adds() { assert!(true); }\n}\n"),
+        ("go", "func TestAdd(t *testing.T) {\n}\n"),
+        ("java", "class Main {\n    void main() { throw new AssertionError(); }\n}\n"),
+        ("cpp", "int main() {\n    assert(add(1) == 2);\n}\n"),
+    ],
+)
+def test_without_headings_a_suite_is_known_by_what_asserts(language: str, suite: str) -> None:
+    text = f"```{language}\nsolution\n```\nand\n```{language}\n{suite}```\n"
+    assert parse_answer(text) == ParsedAnswer(None, "solution\n", None, suite)
+
+
 @pytest.mark.parametrize(
     "heading",
     [

@@ -200,3 +200,34 @@ def test_real_programs_are_continued_to_what_they_were(acceptance: Path) -> None
             found = extract_continuation(prompt, said).source
             assert found is not None
             assert ast.dump(ast.parse(found).body[-1]) == ast.dump(last), id
+
+
+@pytest.mark.parametrize(
+    ("language", "start", "completion", "found"),
+    [
+        (
+            "javascript",
+            "const f = (x) => {\n",
+            "  return x\n}\n",
+            "const f = (x) => {\n  return x\n}\n",
+        ),
+        (
+            "rust",
+            "use a::B;\nfn f(x: i64) -> i64 {\n",
+            "```rust\n    x\n}\n```",
+            "use a::B;\nfn f(x: i64) -> i64 {\n    x\n}\n",
+        ),
+        (
+            "cpp",
+            "int f(int x) {\n",
+            "```cpp\nint f(int x) { return x; }\n```",
+            "int f(int x) { return x; }\n",
+        ),
+        ("java", "class Solution {\n}\n", "```java\nclass A {}\n```", "class A {}\n"),
+    ],
+)
+def test_start_code_that_is_left_open_is_continued_in_other_languages(
+    language: str, start: str, completion: str, found: str
+) -> None:
+    problem = Problem("p", "do it", language, start, None, "test")
+    assert extract_solution(problem, completion).source == found
