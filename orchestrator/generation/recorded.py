@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.errors import InputError
 from orchestrator.generation.provider import Request, content_sha
-from orchestrator.instructions.records import Record, read_records
+from orchestrator.jsonl import Row, read_rows
 from orchestrator.problem import Problem
 from orchestrator.store.answers import Answer
 
@@ -27,18 +27,16 @@ class RecordedProvider:
     def __init__(self, path: Path) -> None:
         self._by_id: dict[str, tuple[str, ...]] = {}
         self._by_instruction: dict[str, tuple[str, ...]] = {}
-        for record in read_records(path):
-            answers = _answers(record)
-            identifier = record.optional_text("problem_id")
-            instruction = record.optional_text("instruction")
+        for row in read_rows(path):
+            answers = _answers(row)
+            identifier = row.optional_text("problem_id")
+            instruction = row.optional_text("instruction")
             if identifier is None and instruction is None:
-                raise InputError(
-                    f"{record.location}: field 'problem_id' or 'instruction' is missing"
-                )
+                raise InputError(f"{row.where}: problem_id or instruction is missing")
             if identifier is not None:
-                self._add(self._by_id, identifier, answers, record)
+                self._add(self._by_id, identifier, answers, row)
             elif instruction is not None:
-                self._add(self._by_instruction, instruction.strip(), answers, record)
+                self._add(self._by_instruction, instruction.strip(), answers, row)
 
     def request_sha(self, problem: Problem) -> str:
         """The recorded texts themselves are what an answer depends on."""
@@ -58,17 +56,14 @@ class RecordedProvider:
 
     @staticmethod
     def _add(
-        table: dict[str, tuple[str, ...]], key: str, answers: tuple[str, ...], record: Record
+        table: dict[str, tuple[str, ...]], key: str, answers: tuple[str, ...], row: Row
     ) -> None:
         if key in table:
-            raise InputError(f"{record.location}: answers for {key[:60]!r} came before")
+            raise InputError(f"{row.where}: answers for {key[:60]!r} came before")
         table[key] = answers
 
 
-def _answers(record: Record) -> tuple[str, ...]:
-    answers = record.fields.get("answers")
-    if answers is None:
-        raise InputError(f"{record.location}: field 'answers' is missing")
-    if not isinstance(answers, list) or not all(isinstance(text, str) for text in answers):
-        raise record.wrong_type("answers", answers, "a list of strings")
-    return tuple(answers)
+def _answers(row: Row) -> tuple[str, ...]:
+    if row.fields.get("answers") is None:
+        raise InputError(f"{row.where}: answers is missing")
+    return tuple(row.texts("answers"))

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from orchestrator.errors import InputError
 from orchestrator.instructions.filters import apply_filters, open_filters
 from orchestrator.instructions.loaders import Instruction, read_instructions
-from orchestrator.instructions.records import Record
 from orchestrator.instructions.sources import read_dataset, read_file
 from orchestrator.instructions.subsample import subsample
+from orchestrator.jsonl import Row
 from orchestrator.recipe_instructions import InstructionsSection
 from orchestrator.store.problems import Drop
 
@@ -27,14 +27,14 @@ def load_instructions(
             such dataset.
         PlumError: a dataset cannot be reached, or a library is not installed.
     """
-    rows = read_instructions(_records(settings), settings.format, language, settings.fields)
+    rows = read_instructions(_rows_of(settings), settings.format, language, settings.fields)
     kept = _with_own_ids(apply_filters(rows, open_filters(settings, language)))
     if settings.sample is not None:
         return subsample(kept, settings.sample, seed)
     return kept if settings.limit is None else _first(kept, settings.limit)
 
 
-def _records(settings: InstructionsSection) -> Iterator[Record]:
+def _rows_of(settings: InstructionsSection) -> Iterator[Row]:
     if settings.path is not None:
         return read_file(settings.path)
     assert settings.dataset is not None, "the recipe asks for one of the two"

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 
 from orchestrator.errors import InputError
 from orchestrator.fences import find_blocks
-from orchestrator.instructions.records import Record
+from orchestrator.jsonl import Row
 from orchestrator.problem import Problem
 from orchestrator.recipe_instructions import FieldNames
 from orchestrator.store.problems import Drop
@@ -63,9 +63,9 @@ class Instruction:
 
 
 def read_instructions(
-    records: Iterable[Record], row_format: str, language: str, fields: FieldNames
+    rows: Iterable[Row], row_format: str, language: str, fields: FieldNames
 ) -> Iterator[Instruction | Drop]:
-    """One instruction or drop for each record, in their order.
+    """One instruction or drop for each row, in their order.
 
     language: of the run, which every problem gets.
     fields: what the rows of a plain source call theirs.
@@ -74,49 +74,49 @@ def read_instructions(
         InputError: a row is broken, or lacks a field.
     """
     read = _FORMATS[row_format]
-    for record in records:
-        yield read(record, language, fields)
+    for row in rows:
+        yield read(row, language, fields)
 
 
-def _oss_instruct(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
-    instruction = record.text("problem", "instruction")
-    asked = record.optional_text("lang", "language")
-    return _instruction(record, "oss_instruct", instruction, asked, language)
+def _oss_instruct(row: Row, language: str, fields: FieldNames) -> Instruction | Drop:
+    instruction = row.text("problem", "instruction")
+    asked = row.optional_text("lang", "language")
+    return _instruction(row, "oss_instruct", instruction, asked, language)
 
 
-def _evol_instruct(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
-    instruction = record.text("instruction")
-    asked = _language_of_answer(record.optional_text("output") or "")
-    return _instruction(record, "evol_instruct", instruction, asked, language)
+def _evol_instruct(row: Row, language: str, fields: FieldNames) -> Instruction | Drop:
+    instruction = row.text("instruction")
+    asked = _language_of_answer(row.optional_text("output") or "")
+    return _instruction(row, "evol_instruct", instruction, asked, language)
 
 
-def _sharegpt(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
-    turns = record.fields.get("conversations")
+def _sharegpt(row: Row, language: str, fields: FieldNames) -> Instruction | Drop:
+    turns = row.fields.get("conversations")
     if turns is None:
-        raise InputError(f"{record.location}: field 'conversations' is missing")
+        raise InputError(f"{row.where}: conversations is missing")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise record.wrong_type("conversations", turns, "a list of turns")
-    said = [Record(f"{record.location}: turn {i}", turn) for i, turn in enumerate(turns, 1)]
+        raise row.wrong("conversations", "a list of turns")
+    said = [Row(f"{row.where}: turn {i}", turn) for i, turn in enumerate(turns, 1)]
     roles = [(turn.optional_text("from") or "").lower() for turn in said]
     human = next((i for i, role in enumerate(roles) if role in ("human", "user")), None)
     if human is None:
-        return Drop(record.location, "no human turn")
+        return Drop(row.where, "no human turn")
     reply = said[human + 1].optional_text("value") if human + 1 < len(said) else None
     asked = _language_of_answer(reply or "")
-    return _instruction(record, "sharegpt", said[human].text("value"), asked, language)
+    return _instruction(row, "sharegpt", said[human].text("value"), asked, language)
 
 
-def _plain(record: Record, language: str, fields: FieldNames) -> Instruction | Drop:
+def _plain(row: Row, language: str, fields: FieldNames) -> Instruction | Drop:
     for ours, theirs in asdict(fields).items():
-        if theirs != ours and theirs not in record.fields:
-            raise InputError(f"{record.location}: field {theirs!r} is missing ({ours})")
-    instruction = record.text(fields.instruction)
-    asked = record.optional_text(fields.language)
+        if theirs != ours and theirs not in row.fields:
+            raise InputError(f"{row.where}: {theirs} is missing ({ours})")
+    instruction = row.text(fields.instruction)
+    asked = row.optional_text(fields.language)
     # Spaces can carry meaning here: a start code is often the whole instruction.
-    start_code = record.optional_text(fields.start_code)
-    entry_point = record.optional_text(fields.entry_point)
+    start_code = row.optional_text(fields.start_code)
+    entry_point = row.optional_text(fields.entry_point)
     return _instruction(
-        *(record, "plain", instruction, asked, language),
+        *(row, "plain", instruction, asked, language),
         start_code=start_code,
         entry_point=entry_point,
         id_field=fields.id,
@@ -124,7 +124,7 @@ def _plain(record: Record, language: str, fields: FieldNames) -> Instruction | D
 
 
 def _instruction(
-    record: Record,
+    row: Row,
     source: str,
     instruction: str,
     asked: str | None,
@@ -135,22 +135,17 @@ def _instruction(
     id_field: str = "id",
 ) -> Instruction | Drop:
     if not instruction.strip():
-        return Drop(record.location, "empty instruction")
+        return Drop(row.where, "empty instruction")
     content = hashlib.sha256(
         f"{language}\0{instruction}\0{start_code}".encode("utf-8", "surrogatepass")
     ).hexdigest()
-    identifier = _given_id(record, id_field) or content[:16]
+    identifier = _given_id(row, id_field) or content[:16]
     problem = Problem(identifier, instruction, language, start_code, entry_point, source)
-    return Instruction(record.location, problem, asked)
+    return Instruction(row.where, problem, asked)
 
 
-def _given_id(record: Record, field: str) -> str | None:
-    value = record.fields.get(field)
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise record.wrong_type(field, value, "a string or a whole number")
-    return str(value)
+def _given_id(row: Row, field: str) -> str | None:
+    return None if row.fields.get(field) in (None, "") else row.id(field)
 
 
 def _language_of_answer(answer: str) -> str | None:
@@ -168,7 +163,7 @@ def canonical_language(name: str) -> str:
     return _LANGUAGE_NAMES.get(name, name)
 
 
-_FORMATS: dict[str, Callable[[Record, str, FieldNames], Instruction | Drop]] = {
+_FORMATS: dict[str, Callable[[Row, str, FieldNames], Instruction | Drop]] = {
     "oss_instruct": _oss_instruct,
     "evol_instruct": _evol_instruct,
     "sharegpt": _sharegpt,

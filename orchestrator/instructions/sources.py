@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.errors import InputError, PlumError
-from orchestrator.instructions.records import Record, read_records
+from orchestrator.jsonl import Row, read_rows
 
 #: Rows of a Parquet file that are in memory at one time.
 _ROWS = 1024
 
 
-def read_file(path: Path) -> Iterator[Record]:
+def read_file(path: Path) -> Iterator[Row]:
     """The rows of a file in their order: Parquet where its name ends so, JSON elsewhere.
 
     Raises:
@@ -22,12 +22,10 @@ def read_file(path: Path) -> Iterator[Record]:
     """
     if path.suffix == ".parquet":
         return _read_parquet(path)
-    return read_records(path)
+    return read_rows(path)
 
 
-def read_dataset(
-    name: str, config: str | None, split: str, revision: str | None
-) -> Iterator[Record]:
+def read_dataset(name: str, config: str | None, split: str, revision: str | None) -> Iterator[Row]:
     """The rows of a dataset on the hub, or of a folder that `datasets` understands.
 
     Streamed: nothing is kept on the disk.
@@ -45,14 +43,14 @@ def read_dataset(
     try:
         rows = load_dataset(name, config, split=split, revision=revision, streaming=True)
         for index, fields in enumerate(rows):
-            yield Record(f"{where}[{index}]", dict(fields))
+            yield Row(f"{where}[{index}]", dict(fields))
     except (DatasetNotFoundError, FileNotFoundError, ValueError) as e:
         raise InputError(f"{where}: {_first_line(e)}") from e
     except (OSError, DatasetsError) as e:
         raise PlumError(f"{where}: {_first_line(e)}") from e
 
 
-def _read_parquet(path: Path) -> Iterator[Record]:
+def _read_parquet(path: Path) -> Iterator[Row]:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
@@ -63,7 +61,7 @@ def _read_parquet(path: Path) -> Iterator[Record]:
             index = 0
             for batch in file.iter_batches(_ROWS):
                 for fields in batch.to_pylist():
-                    yield Record(f"{path}[{index}]", fields)
+                    yield Row(f"{path}[{index}]", fields)
                     index += 1
     except ArrowException as e:
         raise InputError(f"{path}: is not Parquet that can be read: {_first_line(e)}") from e

@@ -48,7 +48,7 @@ NOWHERE = "http://127.0.0.1:9/v1"
             "instructions.jsonl",
             '"instruction": "W',
             '"text": "W',
-            ["instructions.jsonl:1", "'instruction'"],
+            ["instructions.jsonl:1", "instruction is missing"],
         ),
     ],
 )

@@ -130,7 +130,7 @@ def test_a_plain_row_may_call_its_fields_otherwise(tmp_path: Path) -> None:
 
 def test_a_field_that_the_recipe_names_has_to_be_there(tmp_path: Path) -> None:
     rows = [{"instruction": "Add.", "code": "def f():\n"}]
-    with pytest.raises(InputError, match=r"rows\.jsonl:1: field 'cod' is missing \(start_code\)"):
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: cod is missing \(start_code\)"):
         load(tmp_path, rows, "plain", fields={"start_code": "cod"})
 
 
@@ -158,9 +158,9 @@ def test_a_json_array_is_read_like_lines(tmp_path: Path) -> None:
     [
         (b'{"instruction": "x"', "rows.jsonl:2: is not JSON"),
         (b'"text"', "rows.jsonl:2: is str, not an object"),
-        (b'{"text": "x"}', "rows.jsonl:2: field 'instruction' is missing"),
-        (b'{"instruction": 5}', "rows.jsonl:2: field 'instruction' = 5 is not a string"),
-        (b'{"instruction": "x", "id": [1]}', "rows.jsonl:2: field 'id' = [1] is not"),
+        (b'{"text": "x"}', "rows.jsonl:2: instruction is missing"),
+        (b'{"instruction": 5}', "rows.jsonl:2: instruction = 5 is not text"),
+        (b'{"instruction": "x", "id": [1]}', "rows.jsonl:2: id = [1] is not an id"),
         (b'{"instruction": "\xff"}', "rows.jsonl:2: is not UTF-8"),
         (b"[" * 100_000, "rows.jsonl:2: is not JSON"),
     ],
