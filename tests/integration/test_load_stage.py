@@ -6,12 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.store.database import open_reader
+from tests.integration.hub import serve_hub
 from tests.integration.run_helpers import plum, stages_of
 
 RECIPE = """
@@ -117,3 +119,42 @@ def test_a_hub_out_of_reach_is_one_clear_line(tmp_path: Path) -> None:
         "plum: someone/something[train]: Couldn't reach 'someone/something' on the Hub"
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    pytest.importorskip("datasets")
+    rows = [f"Write a function that returns {n}." for n in range(30)]
+    lines = (json.dumps({"problem": row, "lang": "python", "seed": "x"}) + "\n" for row in rows)
+    card = "configs:\n- config_name: all\n  data_files:\n  - split: train\n    path: rows.jsonl\n"
+    files = {"README.md": f"---\n{card}---\n".encode(), "rows.jsonl": "".join(lines).encode()}
+    with serve_hub("someone/oss", files) as address:
+        yield address
+
+
+def test_a_dataset_is_loaded_from_a_hub_by_its_name(tmp_path: Path, hub: str) -> None:
+    (tmp_path / "recipe.toml").write_text(
+        '[instructions]\ndataset = "someone/oss"\nformat = "oss_instruct"\nlimit = 20\n'
+    )
+    done = plum(
+        *("run", tmp_path / "recipe.toml", "--run-dir", tmp_path / "run", "--json"),
+        HF_ENDPOINT=hub,
+        HF_HOME=str(tmp_path / "home"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert stages_of(done)["load"]["counts"]["problems"] == 20
+    problems, _ = stored(tmp_path / "run")
+    assert [row[2] for row in problems] == [
+        f"Write a function that returns {n}." for n in range(20)
+    ]
+
+
+def test_a_dataset_that_the_hub_has_not_is_one_clear_line(tmp_path: Path, hub: str) -> None:
+    (tmp_path / "recipe.toml").write_text('[instructions]\ndataset = "someone/else"\n')
+    done = plum(
+        *("run", tmp_path / "recipe.toml", "--run-dir", tmp_path / "run"),
+        HF_ENDPOINT=hub,
+        HF_HOME=str(tmp_path / "home"),
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("plum: someone/else[train]: Dataset 'someone")
