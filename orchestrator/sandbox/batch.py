@@ -344,6 +344,7 @@ class Batch:
 
     def _ended(self, event: Ended) -> None:
         stream, error = event.stream, event.error
+        stream.task.result()  # nothing, or a defect of ours, which must not look like a lost server
         state = self._places.pop(stream)
         self._retired.discard(stream)
         code = None

@@ -107,8 +107,9 @@ class Stream:
             error = e
         except asyncio.CancelledError:
             call.cancel()
-        writer.cancel()
-        self.tell(Ended(self, error))
+        finally:
+            writer.cancel()
+            self.tell(Ended(self, error))
 
     async def _read(self, call: Call) -> None:
         await call.initial_metadata()
