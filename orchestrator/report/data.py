@@ -151,6 +151,8 @@ class ReportData:
     contaminated: tuple[ContaminatedRow, ...] = ()  # the first of them
     consistency: tuple[ConsistencyRow, ...] = ()  # by dataset, as the paper's Table 1
     suites: tuple[NamedCount, ...] = ()  # by what became of them
+    checks_left_out: tuple[NamedCount, ...] = ()  # on how many suites, by reason
+    refused: tuple[NamedCount, ...] = ()  # problems whose prompt the policy did not take, by reason
     verdicts: tuple[VerdictCount, ...] = ()
     check_codes: tuple[NamedCount, ...] = ()  # static findings by code
     labels: tuple[LabelCount, ...] = ()

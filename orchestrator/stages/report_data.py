@@ -30,6 +30,7 @@ from orchestrator.stages.evaluate import comparisons
 from orchestrator.store.answers import (
     cost_usd,
     self_consistency,
+    skipped_counts,
     suite_counts,
     suites_of,
     token_counts,
@@ -43,6 +44,7 @@ from orchestrator.store.samples import (
     check_of,
     count_refused,
     count_samples,
+    refused_counts,
     samples_of,
     source,
 )
@@ -76,6 +78,8 @@ def gather(run: Run) -> ReportData:
             NamedCount("kept" if kept else "open" if kept is None else "dropped", count, reason)
             for (kept, reason), count in suite_counts(db).items()
         ),
+        checks_left_out=tuple(NamedCount(*row) for row in skipped_counts(db).items()),
+        refused=tuple(NamedCount(*row) for row in refused_counts(db)),
         verdicts=tuple(VerdictCount(*row) for row in verdict_counts(db)),
         check_codes=_check_codes(run),
         labels=tuple(LabelCount(*row) for row in labels),

@@ -77,6 +77,13 @@ def refused_prompts(db: Database, limit: int) -> list[Refused]:
     return [Refused(*row) for row in rows]
 
 
+def refused_counts(db: Database) -> list[tuple[str, int]]:
+    """The most frequent reasons for which prompts were refused."""
+    return db.rows(
+        "SELECT reason, count(*) FROM refused_prompts GROUP BY reason ORDER BY 2 DESC, 1 LIMIT 50"
+    )
+
+
 def count_refused(db: Database) -> int:
     """How many problems get no samples, for the policy cannot take their prompts."""
     count: int = db.value("SELECT count(*) FROM refused_prompts")

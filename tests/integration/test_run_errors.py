@@ -275,7 +275,9 @@ def test_a_prompt_that_is_too_long_costs_its_own_problem_and_is_listed(
         counts = json.loads(plum("status", "--run-dir", run, "--json").stdout)["counts"]
         assert {"name": "prompts refused", "done": 1, "total": None} in counts
         assert plum("report", "--run-dir", run).returncode == 0
-        assert "1 prompts refused" in (run / "report.html").read_text()
+        page = (run / "report.html").read_text()
+        assert "1 prompts refused" in page
+        assert "4100 tokens exceed the context" in page
         assert {row[0] for row in labels(run)} == {"p0", "p2"}
         # A server with a longer context takes it, and then nothing is left of the refusal.
         endpoint.fault = None

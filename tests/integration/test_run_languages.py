@@ -188,6 +188,9 @@ def test_every_stage_works_in_every_language(tmp_path: Path, language: str, sand
     for check, suites in (("reordering", 3), ("mutation", 2)):
         note = f"check left out: no {check} for {language}: {suites} suites"
         assert note in stages["filter"]["notes"]
+    assert plum("report", "--run-dir", run).returncode == 0
+    page = (run / "report.html").read_text()
+    assert f"no mutation for {language}" in page
     by_kind = {(row[0], SAMPLES[row[1]]): (row[3], row[4]) for row in labels(run)}
     assert {p for p, _ in by_kind} == {"p0", "p1"}
     for problem in ("p0", "p1"):

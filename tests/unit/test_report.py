@@ -59,6 +59,8 @@ def page(text: str) -> str:
             contaminated=(ContaminatedRow(text, text),),
             consistency=(ConsistencyRow(text, 10, 8, 6, 5),),
             suites=(NamedCount(text, 1),),
+            checks_left_out=(NamedCount(text, 1),),
+            refused=(NamedCount(text, 1),),
             costs=((text, "5"),),
             verdicts=(VerdictCount(Verdict.PASSED, Phase.TEST, 4),),
             check_codes=(NamedCount(text, 1),),
