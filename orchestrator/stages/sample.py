@@ -93,7 +93,6 @@ def _draw(
     )
     with closing(open_policy(settings)) as policy:
         forget_refused(run.db)
-        forget_refused(run.db)
         refused = 0
         for problem_id, found in by_problem(policy.sample(prompts, how, done), settings.k):
             with run.db.transaction():
