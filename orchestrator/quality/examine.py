@@ -103,10 +103,10 @@ class Examiner:
         return _together([first, self._mutants(suite, results)])
 
     def _again(self, suite: SuiteText, results: Results) -> Finding:
-        # A comment makes it another suite, which is executed, where the same one would be known.
-        mark = "#" if self.language in ("python", "ruby", "shell") else "//"
+        # An empty line makes it another suite, which is executed, where the same one would be
+        # known; and it means nothing in any language.
         trials = [
-            Trial(suite.reference, f"{suite.test.rstrip()}\n{mark} once more: {number}\n")
+            Trial(suite.reference, suite.test + "\n" * number)
             for number in range(1, self.settings.reruns + 1)
         ]
         return _must_pass(trials, results, "flaky: run again")

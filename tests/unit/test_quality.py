@@ -72,7 +72,7 @@ def kind(trial: Trial) -> str:
     if "_in_another_order" in trial.test or trial.candidate != REFERENCE:
         return "order"
     if trial.test != SUITE:
-        return "order" if "once more" not in trial.test else "again"
+        return "again" if trial.test.rstrip("\n") == SUITE.rstrip("\n") else "order"
     return "own"
 
 
@@ -133,7 +133,7 @@ def test_checks_that_cannot_be_made_are_named() -> None:
     assert finding == Finding(
         skipped=("no reordering for cpp", "no stub: nothing to leave out", "no mutation for cpp")
     )
-    assert trials[1].test == "assert(f() == 1);\n// once more: 1\n"
+    assert trials[1].test == "assert(f() == 1);\n"  # the same in a language without comments
 
 
 def test_the_start_code_is_the_stub_of_other_languages() -> None:
