@@ -36,6 +36,7 @@ _TAGS = {
     "java": {"java"},
     "go": {"go", "golang"},
     "rust": {"rust", "rs"},
+    "ruby": {"ruby", "rb"},
 }
 
 

@@ -40,6 +40,14 @@ SHAPES = {
         "It exports nothing.",
         f"`console.assert(...)` statements, one for each result. They are {_BEHIND}",
     ),
+    "lua": Shape(
+        "It defines global functions and returns nothing.",
+        f"`assert(...)` statements, one for each result. They are {_BEHIND}",
+    ),
+    "ruby": Shape(
+        "It requires no test framework.",
+        f"`raise unless ...` statements, one for each result. They are {_BEHIND}",
+    ),
     "rust": Shape(
         "It has no `main` function.",
         "a module `#[cfg(test)] mod tests` that begins with `use super::*;` and whose `#[test]` "

@@ -9,7 +9,7 @@ from orchestrator.quality.python_code import parse
 
 #: How assertions are written in the languages whose suites are not parsed.
 _ASSERTING = re.compile(
-    r"\b(?:\w*assert\w*|expect\w*|require)\b|\bt\.(?:Error|Fatal|Fail)", re.IGNORECASE
+    r"\b(?:\w*assert\w*|expect\w*|require)\b|\bt\.(?:Error|Fatal|Fail)|\braise\b", re.IGNORECASE
 )
 
 

@@ -66,6 +66,16 @@ TEXTS = {
         'func TestAdd(t *testing.T) {\n\tif Add(1) != ONE {\n\t\tt.Errorf("one")\n\t}\n'
         '\tif Add(2) != TWO {\n\t\tt.Errorf("two")\n\t}\n}\n',
     ),
+    "lua": Texts(
+        "function add(x)\n  return BODY\nend\n",
+        "function add(x\n",
+        "assert(add(1) == ONE)\nassert(add(2) == TWO)\n",
+    ),
+    "ruby": Texts(
+        "def add(x)\n  BODY\nend\n",
+        "def add(x\n",
+        "raise unless add(1) == ONE\nraise unless add(2) == TWO\n",
+    ),
     "rust": Texts(
         "fn add(x: i64) -> i64 { BODY }\n",
         "fn add(x: i64) -> i64 { nothing_like_it }\n",
