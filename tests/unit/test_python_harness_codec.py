@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from images.python.harness import prepared
 from images.python.harness.channel import ProtocolBreach
 from images.python.harness.classify import SandboxFailedError, classify, parse_report
-from images.python.harness.codec import Reader, Writer
 from images.python.harness.decoys import chain, far, operand_decoys
 from images.python.harness.mirrors import Mirrors
+from images.python.harness.reader import Reader
 from images.python.harness.suite import builtins_under_test, read_suite
+from images.python.harness.writer import Writer
 
 
 class NoLinks:

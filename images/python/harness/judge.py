@@ -24,10 +24,11 @@ from . import decoys, prepared
 from .candidate import read_all, reseed
 from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import ExceptionHandle, unpickle_through
+from .judge_peer import JudgePeer
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
+from .library import redirect_library
 from .outcome import Outcome, at_line
 from .suite import FILENAME, Suite, builtins_under_test, read_suite
-from .truth import JudgePeer, redirect_library
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import names
 from .channel import ProtocolBreach
-from .codec import Reader, Writer
 from .handles import (
     FORWARDED,
     ClassHandle,
@@ -22,9 +21,10 @@ from .handles import (
     RemoteMethod,
     hid_of,
     is_handle,
-    make_class,
-    make_handle,
 )
+from .reader import Reader
+from .standins import make_class, make_handle
+from .writer import Writer
 
 if TYPE_CHECKING:
     from .peer import Peer

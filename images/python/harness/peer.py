@@ -15,11 +15,12 @@ from typing import Any
 
 from . import names
 from .channel import Channel, ProtocolBreach
-from .codec import Reader, Writer
 from .handles import FORWARDED, RemoteMethod
 from .links import Links
 from .mirrors import Mirrors
+from .reader import Reader
 from .tasks import Tasks
+from .writer import Writer
 
 _HEAD = struct.Struct("<BI")
 _REQUEST, _ANSWER, _RAISED = 1, 2, 3
