@@ -101,6 +101,16 @@ def test_sharing_and_cycles_are_kept() -> None:
     assert got[3] is got
 
 
+def test_each_nan_comes_back_as_itself() -> None:
+    here, there = Side(0), Side(1)
+    one, other = float("nan"), float("nan")
+    got = there.read(here.write([one, other, one], [1.5] * 9 + [one]))
+    assert got[0][0] is got[0][2] is got[1][9] is not got[0][1]
+    (back,) = here.read(there.write(tuple(got[0])))
+    assert back[0] is one
+    assert back[1] is other
+
+
 def test_a_change_on_one_side_reaches_the_others_object() -> None:
     here, there = Side(0), Side(1)
     mine = [3, [1]]

@@ -203,7 +203,7 @@ class ClassHandle(type):
     _plum_seen_as: Any
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return cls._plum_peer.request("call", cls, args, kwargs)
+        return cls._plum_peer.request("call", cls, args, pairs(kwargs))
 
     def __getattribute__(cls, name: str) -> Any:
         if name[:2] == "__" or name[:6] == "_plum_":
@@ -251,6 +251,11 @@ class ExceptionHandle(BaseException):
         return restore, (self._plum_hid,)
 
 
+def pairs(kwargs: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Named arguments as they cross: a dict would be kept equal on both sides from then on."""
+    return tuple(kwargs.items())
+
+
 class RemoteMethod:
     """A bound method of a stand-in, kept as object and name until it is called."""
 
@@ -262,7 +267,7 @@ class RemoteMethod:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         owner = self.__self__
-        return _peer(owner).request("method", owner, self.__name__, args, kwargs)
+        return _peer(owner).request("method", owner, self.__name__, args, pairs(kwargs))
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("__self__", "__name__", "__call__"):

@@ -33,6 +33,7 @@ from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome
 from .plain import MUTABLE, VALUE_KINDS
+from .recursion import count_from_here
 from .suite import FILENAME, Suite, read_suite
 
 _WITNESS_BYTES = 16
@@ -98,6 +99,7 @@ def witness(channel_fd: int, suite_fd: int, report_fd: int) -> int:
 def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role that runs both."""
     reseed()
+    count_from_here(4)
     decoys.reseed()
     channel = Channel(channel_fd)
     os.register_at_fork(after_in_child=channel.close)
@@ -188,7 +190,7 @@ class _Run:
     def _execute(
         self, suite: Suite, ledger: Ledger, solution: types.ModuleType
     ) -> BaseException | None:
-        main_module = types.ModuleType("__main__")
+        main_module = _MainModule(solution)
         namespace = main_module.__dict__
         names = _Names(self._before["builtins"], solution)
         namespace["__builtins__"] = names
@@ -235,6 +237,20 @@ def _origin(error: BaseException, path: str) -> str | None:
         return None
     line = line_of(error, path)
     return f"solution.py:{line}" if line else None
+
+
+class _MainModule(types.ModuleType):
+    """The suite's module: what is set in it from outside, the candidate sees too."""
+
+    def __init__(self, solution: types.ModuleType) -> None:
+        super().__init__("__main__")
+        self.__dict__["@solution"] = solution
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        solution = self.__dict__["@solution"]
+        if name in vars(solution):
+            setattr(solution, name, value)
+        super().__setattr__(name, value)
 
 
 class _Names(dict[str, Any]):

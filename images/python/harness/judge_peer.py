@@ -75,6 +75,7 @@ class JudgePeer(DoubtingPeer):
         #: Where exceptions of the candidate came from, by identity.
         self.origins: dict[int, tuple[BaseException, str]] = {}
         self._stdout, self._stderr, self._stdin = sys.stdout, sys.stderr, sys.stdin
+        self._argv = sys.argv
         self._patchable = {n: getattr(builtins, n) for n in ("input", "print", "open")}
         self._told: dict[str, Any] = {}
         self.impatient = False
@@ -185,6 +186,7 @@ class JudgePeer(DoubtingPeer):
         for name, original in self._patchable.items():
             self._tell(name, getattr(builtins, name, None), original)
         self._tell("stdin", sys.stdin, self._stdin)
+        self._tell("argv", sys.argv, self._argv)
 
     def _tell(self, name: str, now: Any, original: Any) -> None:
         told = self._told.get(name, original)

@@ -6,7 +6,7 @@ import random
 import sys
 from typing import Any
 
-from .handles import is_handle
+from .handles import is_handle, pairs
 from .peer import Peer
 
 
@@ -48,7 +48,7 @@ def _mirror_limit(peer: Peer) -> None:
 def _redirected(peer: Peer, module: str, name: str, real: Any) -> Any:
     def function(*args: Any, **kwargs: Any) -> Any:
         if args and (is_handle(args[0]) or type(args[0]).__name__ == "RemoteMethod"):
-            return peer.request("library", module, name, args, kwargs)
+            return peer.request("library", module, name, args, pairs(kwargs))
         return real(*args, **kwargs)
 
     function.__name__ = function.__qualname__ = name
@@ -71,6 +71,7 @@ _LIBRARY: dict[str, tuple[str, ...]] = {
         "isabstract",
         "getfullargspec",
     ),
+    "json": ("dump", "dumps"),
     "asyncio": ("iscoroutinefunction",),
     "dataclasses": ("asdict", "astuple", "replace", "is_dataclass", "fields"),
     "typing": ("get_type_hints",),

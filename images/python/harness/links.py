@@ -53,6 +53,8 @@ class Links:
             self._class(value.kind, writer)
         elif self._home(kind, value, writer):
             return
+        elif kind is types.TracebackType:
+            writer.put(None)  # the frames of one side are nothing to the other
         elif issubclass(kind, type):
             self._class_token(value, writer)
         elif issubclass(kind, BaseException):
@@ -144,15 +146,24 @@ class Links:
         named = names.name_of(kind)
         own = named is None or not self._peer.may_name(*named)
         hid = self.export(value) if own or self._peer.keeps_exceptions else 0
-        cause = value.__cause__
+        args: tuple[Any, ...] = tuple(value.args)
+        if isinstance(value, BaseExceptionGroup):
+            args = (value.message, tuple(value.exceptions))  # it keeps its own list of them
         parts = [
             _AsClass(kind) if own else kind,
             hid,
-            tuple(value.args),
+            args,
+            None if own else _attributes_of(value),
             self._peer.origin_of(value),
-            cause if cause is not value and self._peer.deep_cause(cause) else None,
+            self._before(value, value.__cause__),
+            self._before(value, value.__context__),
+            value.__suppress_context__,
         ]
         writer.put_parts(value, "exception", parts)
+
+    def _before(self, error: BaseException, other: BaseException | None) -> BaseException | None:
+        """`other`, where it crosses as what came before `error`."""
+        return self._peer.deep_cause(other) if other is not error else None
 
     def _instance_token(self, value: Any, writer: Writer, keyed: bool) -> None:
         kind = type(value)
@@ -285,7 +296,9 @@ class Links:
         made = self._imports[hid] = make_handle(self._peer, cls, hid, hashed, payload)
         return made
 
-    def _exception(self, cls: Any, hid: Any, args: Any, origin: Any, cause: Any) -> Any:
+    def _exception(
+        self, cls: Any, hid: Any, args: Any, attributes: Any, origin: Any, *before: Any
+    ) -> Any:
         if not (isinstance(cls, type) and issubclass(cls, BaseException)):
             raise ProtocolBreach("malformed message: an exception that is none")
         if type(args) is not tuple or type(origin) is not str or type(hid) is not int:
@@ -293,13 +306,19 @@ class Links:
         if hid and hid in self._imports:
             return self._imports[hid]
         made = _new_exception(cls, args)
+        if type(attributes) is tuple:
+            _set_attributes(made, attributes)
         if hid:
             self._imports[hid] = made
             self._import_ids[id(made)] = hid
         if isinstance(made, ExceptionHandle):
             made._plum_peer, made._plum_hid = self._peer, hid
+        cause, context, suppress = before
         if isinstance(cause, BaseException):
             made.__cause__ = cause
+        if isinstance(context, BaseException):
+            made.__context__ = context
+        made.__suppress_context__ = suppress is True
         self._peer.came_from(made, origin)
         return made
 
@@ -343,6 +362,29 @@ _EXACT: dict[type, Callable[[Any], Any]] = {
 }
 
 
+#: What standard exceptions hold beside their arguments and their `__dict__`.
+_HELD: dict[type[BaseException], tuple[str, ...]] = {
+    OSError: ("filename", "filename2"),
+    ImportError: ("name", "path"),
+    AttributeError: ("name",),
+    NameError: ("name",),
+}
+
+
+def _attributes_of(error: BaseException) -> tuple[Any, ...]:
+    """What a standard exception holds beside its arguments: names and values by turns."""
+    held = [name for kind, names in _HELD.items() if isinstance(error, kind) for name in names]
+    found = [(name, value) for name in held if (value := getattr(error, name)) is not None]
+    return tuple(x for pair in (*error.__dict__.items(), *found) for x in pair)
+
+
+def _set_attributes(error: BaseException, flat: tuple[Any, ...]) -> None:
+    for name, value in zip(flat[::2], flat[1::2], strict=True):
+        if type(name) is not str or (name[:2] == "__" and name != "__notes__"):
+            raise ProtocolBreach("malformed message: an attribute that no exception has")
+        setattr(error, name, value)
+
+
 def _new_exception(cls: Any, args: tuple[Any, ...]) -> BaseException:
     made: Any
     try:
@@ -350,7 +392,7 @@ def _new_exception(cls: Any, args: tuple[Any, ...]) -> BaseException:
         if not isinstance(made, BaseException):
             raise TypeError
     except Exception:
-        made = BaseException.__new__(cls)
+        made = cls.__new__(cls)
     made.args = args
     kept: BaseException = made
     return kept

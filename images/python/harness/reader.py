@@ -110,6 +110,9 @@ class Reader:
         self._at += 8
         return value
 
+    def _get_nan(self) -> float:
+        return self._mirrors.nan_at(self._get_int())
+
     def _get_complex(self) -> complex:
         real, imag = C128.unpack_from(self._data, self._at)
         self._at += 16
@@ -209,6 +212,7 @@ _GET: dict[int, Callable[[Reader], Any]] = {
     ord("F"): lambda _: False,
     ord("N"): lambda _: None,
     ord("d"): Reader._get_float,
+    ord("z"): Reader._get_nan,
     ord("c"): Reader._get_complex,
     ord("."): lambda _: ...,
     ord("!"): lambda _: NotImplemented,

@@ -93,6 +93,10 @@ def _methods(info: ClassInfo) -> dict[str, Any]:
     for name in sorted((info.methods & FORWARDED) | _ALWAYS):
         local = info.payload is not None and name not in info.own and name not in _ALWAYS
         made[name] = _on_payload(info.payload, name) if local else _forward(name)
+    if info.payload in (str, bytes, tuple) and "__radd__" not in made:
+        made["__radd__"] = _appended  # Python itself would append it as it is
+    elif list in info.claims and "__radd__" not in made:
+        made["__radd__"] = _extended
     if info.unhashable:
         made["__hash__"] = None
     elif "__hash__" in made:
@@ -131,6 +135,15 @@ def _on_payload(base: type | None, name: str) -> Callable[..., Any]:
 
     method.__name__ = name
     return method
+
+
+def _appended(self: Any, other: Any) -> Any:
+    payload = payload_of(self)
+    return other + payload if isinstance(other, type(payload)) else NotImplemented
+
+
+def _extended(self: Any, other: Any) -> Any:
+    return other + list(self) if isinstance(other, list) else NotImplemented
 
 
 def _unwrap(value: Any) -> Any:

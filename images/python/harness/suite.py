@@ -34,6 +34,15 @@ _IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc
 _IN_PROCESS_ATTRIBUTES = frozenset(
     {("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")}
 )
+_IN_PROCESS_METHODS = frozenset(
+    {"assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "showwarning"}
+)
+#: Modules whose attributes the candidate follows where a suite sets them.
+_FOLLOWED_MODULES = frozenset({"builtins", "solution", "sys"})
+_FOLLOWED_TARGETS = (
+    *("builtins.input", "builtins.print", "builtins.open"),
+    *("solution.", "__main__.", "sys.std", "sys.argv"),
+)
 #: First and last line from 1, first and last column in bytes.
 Place = tuple[int, int, int, int]
 
@@ -130,6 +139,7 @@ class _Needs(ast.NodeVisitor):
         self.imports: set[str] = set()
         self.wants_names = False
         self._bound: set[str] = set()
+        self._modules: set[str] = set()
         self._bases: list[str] = []
         self._reason = ""
 
@@ -146,6 +156,7 @@ class _Needs(ast.NodeVisitor):
         for alias in node.names:
             self._import(alias.name)
             self._bound.add(alias.asname or alias.name.partition(".")[0])
+            self._modules.add(alias.asname or alias.name.partition(".")[0])
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         self._import(node.module or "")
@@ -174,10 +185,14 @@ class _Needs(ast.NodeVisitor):
         self._bound.add(node.arg)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        if isinstance(node.value, ast.Name) and (node.value.id, node.attr) in (
-            _IN_PROCESS_ATTRIBUTES
-        ):
-            self._because(f"it uses {node.value.id}.{node.attr}")
+        if node.attr in _IN_PROCESS_METHODS:
+            self._because(f"it uses {node.attr}")
+        if isinstance(node.value, ast.Name):
+            owner = node.value.id
+            if (owner, node.attr) in _IN_PROCESS_ATTRIBUTES:
+                self._because(f"it uses {owner}.{node.attr}")
+            elif isinstance(node.ctx, ast.Store) and owner in self._modules - _FOLLOWED_MODULES:
+                self._because(f"it sets {owner}.{node.attr}")
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -188,8 +203,8 @@ class _Needs(ast.NodeVisitor):
                 self.wants_names = True
         if name.rpartition(".")[2] in ("patch", "dict", "object", "multiple") and "patch" in name:
             self._patch(node, name)
-        elif name == "super" and node.args:
-            pass
+        elif name.endswith("catch_warnings") and node.keywords:
+            self._because("it records warnings")
         self.generic_visit(node)
 
     def _patch(self, node: ast.Call, name: str) -> None:
@@ -198,16 +213,11 @@ class _Needs(ast.NodeVisitor):
         target = first.value if isinstance(first, ast.Constant) else None
         what = target if isinstance(target, str) else "?"
         if name.endswith("patch.object"):
-            if not (isinstance(first, ast.Name) and first.id in ("builtins", "solution")):
+            if not (isinstance(first, ast.Name) and first.id in _FOLLOWED_MODULES):
                 inner = ast.unparse(first) if first is not None else "?"
                 if inner.partition(".")[0] in self._bound:
                     self._because(f"it patches {inner}")
-        elif not (
-            isinstance(target, str)
-            and target.startswith(
-                ("builtins.input", "builtins.print", "builtins.open", "solution.", "sys.std")
-            )
-        ):
+        elif not (isinstance(target, str) and target.startswith(_FOLLOWED_TARGETS)):
             self._because(f"it patches {what}")
 
     def _import(self, name: str) -> None:
@@ -231,11 +241,13 @@ class _Rewriter:
         for at, node in enumerate(statements):
             if isinstance(node, ast.Assert):
                 statements[at] = self._assertion(node)
-            else:
-                self._inside(node)
+                continue
+            if isinstance(node, ast.Try) and at + 1 < len(statements):
+                self._try_before(node, statements[at + 1])
+            self._inside(node)
 
     def _inside(self, node: ast.stmt) -> None:
-        if isinstance(node, ast.If) and _raises_failure(node.body[-1]):
+        if isinstance(node, ast.If) and _fails(node.body[-1]):
             self._checking_if(node)
         elif isinstance(node, ast.Try) and _always_fails((node.orelse or node.body)[-1]):
             self._expecting_try(node)
@@ -255,7 +267,7 @@ class _Rewriter:
             operator = ast.Constant(OPERATORS[type(test.ops[0])])
             check = _call(COMPARE, ast.Constant(index), operator, test.left, test.comparators[0])
         else:
-            counted = not (isinstance(test, ast.Constant) and test.value)
+            counted = not holds_always(test)
             check = _call(TRUTH, ast.Constant(index if counted else -1), test)
         failure = _call(FAILED, *([node.msg] if node.msg is not None else []))
         made = ast.If(ast.UnaryOp(ast.Not(), check), [ast.Raise(failure, None)], [])
@@ -264,9 +276,18 @@ class _Rewriter:
     def _expecting_try(self, node: ast.Try) -> None:
         for handler in node.handlers:
             if not _catches_assertions(handler):
-                index = self._note(handler, node)
-                held = ast.Expr(_call(HELD, ast.Constant(index)))
-                handler.body.insert(0, _at(held, handler))
+                self._expected(handler, node)
+
+    def _expected(self, handler: ast.ExceptHandler, node: ast.Try) -> None:
+        held = ast.Expr(_call(HELD, ast.Constant(self._note(handler, node))))
+        handler.body.insert(0, _at(held, handler))
+
+    def _try_before(self, node: ast.Try, then: ast.stmt) -> None:
+        """A helper that returns where it caught what it expects, and fails at its end."""
+        if _always_fails(then):
+            for handler in node.handlers:
+                if isinstance(handler.body[-1], ast.Return):
+                    self._expected(handler, node)
 
     def _checking_if(self, node: ast.If) -> None:
         held = ast.Expr(_call(HELD, ast.Constant(self._note(node, node.test))))
@@ -277,6 +298,13 @@ class _Rewriter:
         place = (start, end, expression.col_offset, expression.end_col_offset or 0)
         self.assertions.append((node.lineno, place))
         return len(self.assertions) - 1
+
+
+def holds_always(test: ast.expr) -> bool:
+    """Whether an assertion of `test` checks nothing: ``True``, or ``(f(1) == 2, "a message")``."""
+    if isinstance(test, ast.Tuple):
+        return bool(test.elts)
+    return isinstance(test, ast.Constant) and bool(test.value)
 
 
 def segment(source: str, place: Place) -> str:
@@ -301,6 +329,16 @@ def _raises_failure(node: ast.stmt) -> bool:
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return isinstance(raised, ast.Name) and raised.id in ("AssertionError", "Exception")
     return False
+
+
+def _fails(node: ast.stmt) -> bool:
+    """Whether a branch that ends so means that the suite fails: it raises, or exits with 1."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        called, arguments = ast.unparse(node.value.func), node.value.args
+        status = arguments[0] if len(arguments) == 1 else None
+        if called in ("sys.exit", "exit", "quit"):
+            return isinstance(status, ast.Constant) and status.value not in (None, 0, False)
+    return _raises_failure(node)
 
 
 def _always_fails(node: ast.stmt) -> bool:

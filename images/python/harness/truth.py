@@ -55,7 +55,7 @@ class DoubtingPeer(Peer):
         """A method such as `startswith`; one that is true of everything is a lie."""
 
         def ask(value: Any) -> Any:
-            return super(DoubtingPeer, self).request("method", owner, name, (value,), {})
+            return super(DoubtingPeer, self).request("method", owner, name, (value,), ())
 
         answers, answer = [], None
         wrong = [] if is_handle(expected) else decoys.chain(expected)
@@ -118,7 +118,9 @@ class DoubtingPeer(Peer):
             return self._ask(owner, name, other)
         wrong = [] if is_handle(other) else decoys.chain(other)
         answer: Any = None
-        for value in decoys.shuffled([_Real(other), *wrong, *decoys.strangers()[:2]]):
+        # The candidate's own objects are not asked about numbers: those may be equal modulo some.
+        strangers = decoys.strangers()[1:] if is_handle(other) else decoys.strangers()[:2]
+        for value in decoys.shuffled([_Real(other), *wrong, *strangers]):
             if type(value) is _Real:
                 answer = self._ask(owner, name, other)
                 if answer is NotImplemented or self._truth(answer) is not positive:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import collections
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -150,7 +151,7 @@ class Writer:
                     self._head(b"L", oid, len(value))
                     self.out += packed
                     return
-            elif kinds == {float}:
+            elif kinds == {float} and not math.isnan(sum(value)):
                 self._head(b"G", oid, len(value))
                 self.out += array.array("d", value).tobytes()
                 return
@@ -183,7 +184,10 @@ class Writer:
         self.out += b"N"
 
     def _put_float(self, value: float) -> None:
-        self.out += b"d" + F64.pack(value)
+        if math.isnan(value):
+            self.out += b"z" + I64.pack(self._mirrors.nan_oid(value))
+        else:
+            self.out += b"d" + F64.pack(value)
 
     def _put_complex(self, value: complex) -> None:
         self.out += b"c" + C128.pack(value.real, value.imag)

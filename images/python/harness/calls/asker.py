@@ -30,6 +30,8 @@ _PLAIN_ERRORS = frozenset(
         *("UnboundLocalError", "ValueError", "ZeroDivisionError", "MemoryError"),
     }
 )
+#: Results that are the same whatever is called after them.
+_SETTLED = frozenset({type(None), bool, int, float, str})
 
 
 class _UnsuitableError(Exception):
@@ -142,11 +144,14 @@ class Asker:
             if frame[:1] != ANSWER:
                 raise ProtocolBreach("an unknown answer")
             try:
-                results[f"@{number}"] = flat.decode(frame[1:])
+                result = flat.decode(frame[1:])
             except flat.NotFlatError:
                 raise _UnsuitableError from None
             except ValueError as e:
                 raise ProtocolBreach(str(e)) from None
+            if type(result) not in _SETTLED and len(check.calls) > 1:
+                raise _UnsuitableError  # another call may change it, or return the same object
+            results[f"@{number}"] = result
         return self._weigh(check, results)
 
     def _weigh(self, check: Check, results: dict[str, Any]) -> dict[str, Any] | None:

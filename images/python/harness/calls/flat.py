@@ -8,6 +8,7 @@ back to `marshal`, which trusts its input, but read here, one bounded step after
 from __future__ import annotations
 
 import marshal
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -87,7 +88,10 @@ class _Reader:
         return self._bytes(self._count()).decode("utf-8", "surrogatepass")
 
     def _float(self) -> float:
-        return float(_F64.unpack(self._bytes(_F64.size))[0])
+        value = float(_F64.unpack(self._bytes(_F64.size))[0])
+        if math.isnan(value):
+            raise NotFlatError  # lists and sets tell one nan from another, by its identity
+        return value
 
     def _dict(self, depth: int) -> dict[Any, Any]:
         made = {}
