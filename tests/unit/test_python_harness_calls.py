@@ -109,6 +109,24 @@ def test_a_value_that_is_nested_deeper_than_the_bound_is_left_to_the_judge() -> 
         flat.decode(data)
 
 
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "def f(n):\n    return set(range(n))",
+        "def f(n):\n    return dict.fromkeys(range(n))",
+        "def f(n):\n    return [frozenset([i]) for i in range(n)]",
+        "def f(n):\n    return list(range(n))",
+    ],
+    ids=["set", "dict", "many-sets", "list-made-a-set"],
+)
+def test_what_may_have_one_hash_is_hashed_in_the_jail(solution: str) -> None:
+    suite = "assert len(set(f({}))) == {}"
+    few = _ask(solution, suite.format(*[flat.MAX_HASHED] * 2))
+    assert few is not None
+    assert few["verdict"] == "PASSED"
+    assert _ask(solution, suite.format(*[flat.MAX_HASHED + 1] * 2)) is None
+
+
 @given(st.text(max_size=200))
 def test_reading_a_text_as_a_table_never_raises(text: str) -> None:
     read_table(text)

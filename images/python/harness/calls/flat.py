@@ -14,6 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_BYTES = 256 << 10
+#: Elements of sets and keys of dicts in one value. Those of a hostile peer may all have one
+#: hash, and then take time with the square of their number.
+MAX_HASHED = 512
 _VERSION = 2
 _MAX_DEPTH = 60
 _I32 = struct.Struct("<i")
@@ -28,6 +31,7 @@ _SEQUENCES: dict[int, Any] = {
     ord("<"): set,
     ord(">"): frozenset,
 }
+_SETS = frozenset(b"<>")
 _END_OF_DICT = ord("0")
 
 
@@ -64,6 +68,7 @@ def decode(data: bytes) -> Any:
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._hashed = 0
         self.at = 0
 
     def value(self, depth: int) -> Any:
@@ -77,7 +82,10 @@ class _Reader:
             return atom(self)
         if depth <= _MAX_DEPTH:
             if tag in _SEQUENCES:
-                items = [self.value(depth + 1) for _ in range(self._count())]
+                count = self._count()
+                if tag in _SETS:
+                    self._will_hash(count)
+                items = [self.value(depth + 1) for _ in range(count)]
                 return _SEQUENCES[tag](items)
             if tag == ord("{"):
                 return self._dict(depth)
@@ -96,10 +104,16 @@ class _Reader:
     def _dict(self, depth: int) -> dict[Any, Any]:
         made = {}
         while self._data[self.at] != _END_OF_DICT:
+            self._will_hash(1)
             key = self.value(depth + 1)
             made[key] = self.value(depth + 1)
         self.at += 1
         return made
+
+    def _will_hash(self, count: int) -> None:
+        self._hashed += count
+        if self._hashed > MAX_HASHED:
+            raise NotFlatError
 
     def _int(self) -> int:
         return int(_I32.unpack(self._bytes(_I32.size))[0])

@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 import builtins
 import marshal
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
 from ..suite import FILENAME, OPERATORS, Place, holds_always, segment
+from .flat import MAX_HASHED
 
 #: Longer suites are not looked at, in bytes.
 MAX_TEXT_BYTES = 64 << 10
@@ -29,11 +31,30 @@ PURE: dict[str, Any] = {
         *("list", "max", "min", "repr", "round", "set", "sorted", "str", "sum", "tuple", "type"),
     )
 }
+#: Those that hash what they are given: they are called under their name and an "@".
+_HASHING = frozenset({"dict", "frozenset", "set"})
 #: Those whose arguments are all alike; any other takes one value, and constants that say how.
 _OF_MANY = frozenset({"max", "min"})
 _BUILTIN_NAMES = frozenset(dir(builtins))
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Div)
 _RESULT = "@{}"
+
+
+class TooMuchError(Exception):
+    """A check wants more work than is done outside of the jail."""
+
+
+def _bounded(make: Callable[..., Any]) -> Callable[..., Any]:
+    def bounded(*values: Any, **named: Any) -> Any:
+        if values and isinstance(values[0], Sized) and len(values[0]) > MAX_HASHED:
+            raise TooMuchError
+        return make(*values, **named)
+
+    return bounded
+
+
+#: What the expressions of a check are evaluated with.
+NAMES: dict[str, Any] = PURE | {f"@{name}": _bounded(PURE[name]) for name in _HASHING}
 
 
 @dataclass(frozen=True)
@@ -273,7 +294,8 @@ class _Reader:
         return ast.copy_location(ast.Name(_RESULT.format(len(self.calls) - 1), ast.Load()), node)
 
     def _pure_call(self, node: ast.Call, name: str) -> ast.expr:
-        node.func = ast.copy_location(ast.Name(name, ast.Load()), node)
+        called = f"@{name}" if name in _HASHING else name
+        node.func = ast.copy_location(ast.Name(called, ast.Load()), node)
         arguments = list(node.args)
         kinds: list[ast.expr] = []
         if name == "isinstance" and len(arguments) == 2:
