@@ -229,6 +229,11 @@ class CandidatePeer(Peer):
             importlib.import_module(module)
         return names.find(module, qualname)
 
+    def accept_class(self, module: str, qualname: str) -> type | None:
+        """As by name."""
+        found = self.accept_name(module, qualname)
+        return found if isinstance(found, type) else None
+
     def origin_of(self, error: BaseException) -> str:
         """Line of the solution that raised it."""
         line = line_of(error, self._path)

@@ -116,12 +116,23 @@ class JudgePeer(DoubtingPeer):
 
     def carry_out(self, handler: Callable[..., Any], args: list[Any]) -> Any:
         """Runs a call-back; notes assertions of the suite that fail in it."""
+        if args and type(args[0]) is not int and not self._is_handed_out(args[0]):
+            # Its own values and standard objects a candidate deals with by itself. Here they
+            # would be tools: what runs code, or tells what it sees of the suite.
+            raise ProtocolBreach("asked for something with what is not the suite's")
         before = self._failures()
         try:
             value = handler(*args)
         finally:
             self.swallowed += self._failures() - before
         return value
+
+    def _is_handed_out(self, owner: Any) -> bool:
+        """Whether it is the suite's and was handed to the candidate; or a method of such."""
+        kind = type(owner)
+        if kind is types.MethodType or kind is types.BuiltinMethodType:
+            return self.links.is_exported(owner) or self.links.is_exported(owner.__self__)
+        return self.links.is_exported(owner)
 
     def came_back(self) -> None:
         """An assertion's error left the suite after all."""

@@ -187,6 +187,10 @@ class Links:
             self._exports.append(value)
         return hid
 
+    def is_exported(self, value: Any) -> bool:
+        """Whether the other side has a number for `value`."""
+        return id(value) in self._export_ids
+
     def sent(self, writer: Writer) -> None:
         """Notes that the message of `writer` is on its way."""
         self._described.update(writer.described)
@@ -258,7 +262,7 @@ class Links:
         named = [(reader.text(), reader.text()) for _ in range(reader.count(1))]
         payload = reader.text()
         unhashable = bool(reader.token())
-        claims = [self._peer.accept_name(*n) for n in named]
+        claims = [self._peer.accept_class(*n) for n in named]
         info = ClassInfo(
             cid=cid,
             name=name,
@@ -268,7 +272,7 @@ class Links:
             methods=methods & FORWARDED,
             own=own & FORWARDED,
             meta=meta,
-            claims=tuple(c for c in claims if isinstance(c, type)),
+            claims=tuple(c for c in claims if c is not None),
             payload=next((p for p in _PAYLOADS if p.__name__ == payload), None),
             unhashable=unhashable,
         )
@@ -306,7 +310,7 @@ class Links:
         if hid and hid in self._imports:
             return self._imports[hid]
         made = _new_exception(cls, args)
-        if type(attributes) is tuple:
+        if type(attributes) is tuple and not isinstance(cls, ClassHandle):
             _set_attributes(made, attributes)
         if hid:
             self._imports[hid] = made

@@ -53,7 +53,7 @@ class Peer:
             "call": lambda f, args, kwargs: f(*args, **dict(kwargs)),
             "method": self._call_method,
             "getattr": self._get_attribute,
-            "method attribute": lambda m, name: getattr(m, self.attribute(name)),
+            "method attribute": self._get_method_attribute,
             "setattr": self._set_attribute,
             "delattr": self._delete_attribute,
             "dir": dir,
@@ -138,6 +138,10 @@ class Peer:
     def accept_name(self, module: str, qualname: str) -> Any:
         """The standard object that the other side names, or None."""
         raise NotImplementedError
+
+    def accept_class(self, module: str, qualname: str) -> type | None:
+        """The standard class that one of the other side derives from, or None."""
+        return names.accept_class(module, qualname)
 
     def accept_module(self, name: str) -> Any:
         """The standard module that the other side names, or None."""
@@ -268,6 +272,10 @@ class Peer:
         if bound is owner and getattr(value, "__name__", None) == name and callable(value):
             return True, None
         return False, value
+
+    def _get_method_attribute(self, method: Any, name: str) -> Any:
+        self.guard(method, self.attribute(name))
+        return getattr(method, name)
 
     def _set_attribute(self, owner: Any, name: str, value: Any) -> None:
         self.guard_change(owner, self.attribute(name))
