@@ -26,11 +26,11 @@ from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import ExceptionHandle, unpickle_through
 from .judge_peer import JudgePeer
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
-from .library import redirect_library
+from .library import import_nothing_writable, redirect_library
 from .outcome import Outcome, at_line
 from .recursion import count_from_here
 from .suite import FILENAME, Suite, builtins_under_test, read_suite
-from .suite_names import MainModule, Names
+from .suite_names import MainModule, Names, SolutionModule
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4
@@ -169,6 +169,7 @@ class Run:
             suite_knows_stop="StopIteration" in suite.source or "StopAsync" in suite.source,
         )
         self._ledger = Ledger(suite, BoundedRepr(self._ask_repr).bounded)
+        self._helpers = self._ledger.helpers()
         self._overridden = overridden
 
     def run(self) -> NoReturn:
@@ -179,6 +180,8 @@ class Run:
             exec(self._suite.code, namespace)
         except BaseException as e:
             error = e
+        if any(namespace.get(name) is not helper for name, helper in self._helpers.items()):
+            self._tampered("the suite's assertions were replaced")
         outcome = Outcome(self._suite, self._ledger, self._origin)
         verdict, message = outcome.of(error, swallowed=self._peer.swallowed)
         more = {"proof": "separated"} if verdict == "PASSED" else {}
@@ -194,7 +197,7 @@ class Run:
         namespace = module.__dict__
         namespace["__builtins__"] = names
         namespace["__file__"] = FILENAME
-        namespace.update(self._ledger.helpers())
+        namespace.update(self._helpers)
         sys.modules["__main__"] = module
         source = self._suite.source
         linecache.cache[FILENAME] = (len(source), None, source.splitlines(True), FILENAME)
@@ -204,8 +207,9 @@ class Run:
 
             watch_unittest(self._ledger, FILENAME)
         redirect_library(self._peer, self._suite.imports)
+        import_nothing_writable()
         if "solution" in source:
-            sys.modules["solution"] = self._peer.request("module")
+            sys.modules["solution"] = SolutionModule(self._peer)
         if self._overridden:
             for name in builtins_under_test(source, self._overridden):
                 namespace[name] = self._peer.request("global", name)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from typing import Any
@@ -55,6 +56,24 @@ def _redirected(peer: Peer, module: str, name: str, real: Any) -> Any:
     function.__module__ = module
     function.__wrapped__ = real  # type: ignore[attr-defined]
     return function
+
+
+class _NoModules:
+    """Finds no module in its folder."""
+
+    def find_spec(self, name: str, target: Any = None) -> None:
+        """None, always."""
+
+
+def import_nothing_writable() -> None:
+    """Keeps the suite from importing files that the candidate may have put there."""
+
+    def hook(path: str) -> _NoModules:
+        if not os.access(path or ".", os.W_OK):
+            raise ImportError(f"{path!r} is for the other finders")
+        return _NoModules()
+
+    sys.path_hooks.insert(0, hook)
 
 
 _LIBRARY: dict[str, tuple[str, ...]] = {

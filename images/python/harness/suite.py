@@ -29,13 +29,20 @@ OPERATORS: dict[type[ast.cmpop], str] = {
 }
 #: Modules that act on the process they are imported in, so that a split suite would miss.
 #: A suite without these words needs nothing that `_Needs` looks for.
-_TELLING = ("import", "class", "globals", "locals", "vars", "dir", "patch")
+_TELLING = ("import", "class", "globals", "locals", "vars", "dir", "patch", "eval", "exec")
 _IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc", "doctest"})
 _IN_PROCESS_ATTRIBUTES = frozenset(
     {("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")}
 )
 _IN_PROCESS_METHODS = frozenset(
     {"assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "showwarning"}
+)
+#: Functions that run code, which may be of the candidate's making.
+_RUNNING = frozenset(
+    {
+        *("eval", "exec", "compile", "__import__", "import_module", "importlib.import_module"),
+        *("pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "marshal.load"),
+    }
 )
 #: Modules whose attributes the candidate follows where a suite sets them.
 _FOLLOWED_MODULES = frozenset({"builtins", "solution", "sys"})
@@ -93,11 +100,14 @@ def read_suite(source: str) -> Suite:
 def builtins_under_test(source: str, overridden: frozenset[str]) -> frozenset[str]:
     """Builtin names that mean the candidate's definition in this suite.
 
-    None of them do where the suite uses any other name of the candidate's:
-    then `all` is Python's. A suite that uses none tests what shadows a builtin.
+    None of them do where the suite uses any other name of the candidate's, or
+    imports some: then `all` is Python's. A suite that uses none tests what
+    shadows a builtin.
 
     overridden: builtin names that the candidate defines.
     """
+    if _imports_by_name(ast.parse(source)):
+        return frozenset()
     free = _free_names(symtable.symtable(source, FILENAME, "exec"))
     known = set(dir(builtins)) | {"__name__", "__file__", "__doc__", "__builtins__"}
     if free - known:
@@ -105,6 +115,16 @@ def builtins_under_test(source: str, overridden: frozenset[str]) -> frozenset[st
     used = frozenset(free & overridden)
     everywhere = _names_in_every_assertion(ast.parse(source))
     return (used & everywhere) or used
+
+
+def _imports_by_name(tree: ast.Module) -> bool:
+    """Whether the suite says which names are the candidate's."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and any(a.name == "solution" for a in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom) and node.module == "solution":
+            return any(a.name != "*" for a in node.names)
+    return False
 
 
 def _free_names(table: symtable.SymbolTable) -> set[str]:
@@ -160,6 +180,8 @@ class _Needs(ast.NodeVisitor):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         self._import(node.module or "")
+        if node.module in ("pickle", "marshal"):
+            self._because(f"it imports from {node.module}")
         if node.module != "solution":
             self._bound.update(alias.asname or alias.name for alias in node.names)
 
@@ -201,6 +223,8 @@ class _Needs(ast.NodeVisitor):
             name = node.func.id
             if name in ("globals", "locals", "vars", "dir") and not node.args:
                 self.wants_names = True
+        if name in _RUNNING and node.args and not _is_the_suites_own(node.args[0]):
+            self._because(f"it runs what it is given, by {name}")
         if name.rpartition(".")[2] in ("patch", "dict", "object", "multiple") and "patch" in name:
             self._patch(node, name)
         elif name.endswith("catch_warnings") and node.keywords:
@@ -298,6 +322,13 @@ class _Rewriter:
         place = (start, end, expression.col_offset, expression.end_col_offset or 0)
         self.assertions.append((node.lineno, place))
         return len(self.assertions) - 1
+
+
+def _is_the_suites_own(code: ast.expr) -> bool:
+    """Whether what is run stands in the suite's text, or was pickled by the suite just now."""
+    if isinstance(code, ast.Call):
+        return isinstance(code.func, ast.Attribute) and ast.unparse(code.func) == "pickle.dumps"
+    return isinstance(code, ast.Constant)
 
 
 def holds_always(test: ast.expr) -> bool:

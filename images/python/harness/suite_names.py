@@ -85,3 +85,31 @@ class MainModule(types.ModuleType):
     def _candidate(self) -> Any:
         self.__dict__["@names"].forget()
         return self.__dict__["@peer"].request("module")
+
+
+class SolutionModule(types.ModuleType):
+    """What the suite imports as ``solution``: the candidate's globals, one by one."""
+
+    def __init__(self, peer: JudgePeer) -> None:
+        super().__init__("solution")
+        self.__dict__["@module"] = peer.request("module")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            # A candidate must not shadow what the suite takes for Python's, nor our helpers.
+            names = self.__dict__["@module"].__all__
+            return [n for n in names if type(n) is str and n.isidentifier() and _is_free(n)]
+        return getattr(self.__dict__["@module"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__dict__["@module"], name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self.__dict__["@module"], name)
+
+    def __dir__(self) -> list[str]:
+        return dir(self.__dict__["@module"])
+
+
+def _is_free(name: str) -> bool:
+    return name[:2] != "__" and name not in _BUILTINS
