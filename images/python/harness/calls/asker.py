@@ -144,7 +144,7 @@ class Asker:
             if frame[:1] != ANSWER:
                 raise ProtocolBreach("an unknown answer")
             try:
-                result = flat.decode(frame[1:])
+                result = flat.decode(frame[1:], in_order=check.in_order)
             except flat.NotFlatError:
                 raise _UnsuitableError from None
             except ValueError as e:

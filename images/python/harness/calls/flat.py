@@ -48,14 +48,16 @@ def encode(value: Any) -> bytes | None:
     return data if len(data) <= MAX_BYTES else None
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes, *, in_order: bool = False) -> Any:
     """The value that `encode` was given.
+
+    in_order: whether the order in which its sets are iterated matters. `marshal` loses it.
 
     Raises:
         ValueError: the bytes are nothing that `encode` writes.
         NotFlatError: they are, but stand for what may have been another type, or is too deep.
     """
-    reader = _Reader(data)
+    reader = _Reader(data, in_order)
     try:
         value = reader.value(0)
     except (struct.error, TypeError, IndexError, KeyError) as e:
@@ -66,8 +68,9 @@ def decode(data: bytes) -> Any:
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, in_order: bool) -> None:
         self._data = data
+        self._in_order = in_order
         self._hashed = 0
         self.at = 0
 
@@ -85,6 +88,8 @@ class _Reader:
                 count = self._count()
                 if tag in _SETS:
                     self._will_hash(count)
+                    if self._in_order and count > 1:
+                        raise NotFlatError
                 items = [self.value(depth + 1) for _ in range(count)]
                 return _SEQUENCES[tag](items)
             if tag == ord("{"):

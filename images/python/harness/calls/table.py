@@ -33,6 +33,8 @@ PURE: dict[str, Any] = {
 }
 #: Those that hash what they are given: they are called under their name and an "@".
 _HASHING = frozenset({"dict", "frozenset", "set"})
+#: Those that tell in which order a set is iterated.
+_ORDERING = frozenset({"list", "repr", "str", "tuple"})
 #: Those whose arguments are all alike; any other takes one value, and constants that say how.
 _OF_MANY = frozenset({"max", "min"})
 _BUILTIN_NAMES = frozenset(dir(builtins))
@@ -73,6 +75,8 @@ class Check:
     right: CodeType | None
     #: What the suite says when it fails.
     message: str
+    #: Whether it depends on the order in which a set is iterated.
+    in_order: bool
 
 
 @dataclass
@@ -196,7 +200,8 @@ def _check(table: Table, node: ast.Assert, meant: dict[str, str]) -> None:
     table.pure |= reader.pure
     index = len(table.assertions) - 1
     calls = tuple(reader.calls)
-    table.checks.append(Check(index, node.lineno, calls, operator, left, right, message))
+    in_order = bool(reader.pure & _ORDERING)
+    table.checks.append(Check(index, node.lineno, calls, operator, left, right, message, in_order))
 
 
 def _is_single(test: ast.expr) -> bool:
