@@ -13,7 +13,13 @@ from .channel import PinnedChannel
 from .handles import Handle, is_handle, payload_of, set_shadows, shadows_of
 from .peer import Peer
 
-_ORDER = {"__lt__", "__le__", "__gt__", "__ge__"}
+#: Orderings, and what cannot hold together with each.
+_ORDER = {
+    "__lt__": ("__ge__", "__gt__"),
+    "__le__": ("__gt__",),
+    "__gt__": ("__le__", "__lt__"),
+    "__ge__": ("__lt__",),
+}
 #: Arithmetic of which a result that hardly depends on the operand is a lie.
 _SENSITIVE = {"__add__", "__radd__", "__sub__", "__rsub__", "__xor__", "__rxor__"}
 _SCALING = {"__mul__", "__rmul__", "__truediv__", "__rtruediv__"}
@@ -153,15 +159,19 @@ class DoubtingPeer(Peer):
         ends = None if is_handle(other) else decoys.far(other)
         if ends is None:
             return self._ask(owner, name, other)
-        answer, said = None, []
-        for value in decoys.shuffled([_Real(other), *ends]):
+        answer, said, denied = None, [], []
+        kind = type(owner)
+        contraries = [n for n in _ORDER[name] if getattr(kind, n) is not getattr(object, n)]
+        for value in decoys.shuffled([_Real(other), *ends, *map(_Contrary, contraries)]):
             if type(value) is _Real:
                 answer = self._ask(owner, name, other)
                 if answer is NotImplemented:
                     return answer
+            elif type(value) is _Contrary:
+                denied.append(self._says(self._quiet(owner, value.name, other)))
             else:
                 said.append(self._says(self._quiet(owner, name, value)))
-        if self._truth(answer) and all(s is True for s in said):
+        if self._truth(answer) and (all(s is True for s in said) or True in denied):
             self._lie(owner, "is below and above everything")
         self._check_shadows(owner, name, other, True if self._truth(answer) else None)
         return answer
@@ -225,6 +235,15 @@ def _carried(value: Any) -> Any:
 
 def _shadows(owner: Any) -> Any:
     return shadows_of(owner) if issubclass(type(owner), Handle) else None
+
+
+class _Contrary:
+    """Stands among decoys for another question about the real value."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class _Real:
