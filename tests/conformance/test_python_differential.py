@@ -92,7 +92,7 @@ def _suite(checks: list[tuple[str, str, str, str]]) -> str:
     results = plain_python.results(_SOLUTION, [call for call, *_ in checks])
     lines = []
     for (call, written, kind, other), result in zip(checks, results, strict=True):
-        expected = call if kind == "again" else other
+        expected = f"({call})" if kind == "again" else other
         if kind == "result" and _is_literal(result):
             expected = result
         if written == "in":

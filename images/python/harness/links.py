@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import names
 from .channel import ProtocolBreach
+from .errors import attributes_of, new_exception, set_attributes
 from .handles import (
     FORWARDED,
     ClassHandle,
@@ -153,7 +154,7 @@ class Links:
             _AsClass(kind) if own else kind,
             hid,
             args,
-            None if own else _attributes_of(value),
+            None if own else attributes_of(value),
             self._peer.origin_of(value),
             self._before(value, value.__cause__),
             self._before(value, value.__context__),
@@ -309,9 +310,9 @@ class Links:
             raise ProtocolBreach("malformed message: an exception without its parts")
         if hid and hid in self._imports:
             return self._imports[hid]
-        made = _new_exception(cls, args)
+        made = new_exception(cls, args)
         if type(attributes) is tuple and not isinstance(cls, ClassHandle):
-            _set_attributes(made, attributes)
+            set_attributes(made, attributes)
         if hid:
             self._imports[hid] = made
             self._import_ids[id(made)] = hid
@@ -364,39 +365,3 @@ _EXACT: dict[type, Callable[[Any], Any]] = {
     tuple: lambda v: tuple(tuple.__iter__(v)),
     frozenset: lambda v: frozenset(frozenset.__iter__(v)),
 }
-
-
-#: What standard exceptions hold beside their arguments and their `__dict__`.
-_HELD: dict[type[BaseException], tuple[str, ...]] = {
-    OSError: ("filename", "filename2"),
-    ImportError: ("name", "path"),
-    AttributeError: ("name",),
-    NameError: ("name",),
-}
-
-
-def _attributes_of(error: BaseException) -> tuple[Any, ...]:
-    """What a standard exception holds beside its arguments: names and values by turns."""
-    held = [name for kind, names in _HELD.items() if isinstance(error, kind) for name in names]
-    found = [(name, value) for name in held if (value := getattr(error, name)) is not None]
-    return tuple(x for pair in (*error.__dict__.items(), *found) for x in pair)
-
-
-def _set_attributes(error: BaseException, flat: tuple[Any, ...]) -> None:
-    for name, value in zip(flat[::2], flat[1::2], strict=True):
-        if type(name) is not str or (name[:2] == "__" and name != "__notes__"):
-            raise ProtocolBreach("malformed message: an attribute that no exception has")
-        setattr(error, name, value)
-
-
-def _new_exception(cls: Any, args: tuple[Any, ...]) -> BaseException:
-    made: Any
-    try:
-        made = cls.__new__(cls, *args) if type(cls) is not type else cls(*args)
-        if not isinstance(made, BaseException):
-            raise TypeError
-    except Exception:
-        made = cls.__new__(cls)
-    made.args = args
-    kept: BaseException = made
-    return kept
