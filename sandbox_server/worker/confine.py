@@ -23,7 +23,12 @@ from os import open as open_file
 from typing import NamedTuple
 
 from sandbox_server.worker import linux
-from sandbox_server.worker.linux import drop_capabilities, install_seccomp, landlock_restrict
+from sandbox_server.worker.linux import (
+    become_user,
+    drop_capabilities,
+    install_seccomp,
+    landlock_restrict,
+)
 from sandbox_server.worker.orders import RoleLimits
 
 #: Users inside the jail, where the platform lets the worker map more than one.
@@ -127,7 +132,11 @@ def confine(confinement: Confinement, limits: RoleLimits, untrusted: bool, alone
     if separate_users:
         uid = CANDIDATE_UID if untrusted else JUDGE_UID
         setresgid(uid, uid, uid)
-        setresuid(uid, uid, uid)  # from 0 to another: no capability is left
+        if untrusted:
+            setresuid(uid, uid, uid)  # from 0 to another: no capability is left
+        else:
+            # A suite writes files for the candidate to read, and reads what it wrote.
+            become_user(uid, file_uid=CANDIDATE_UID)
     else:
         drop_capabilities()
     if landlock_fd is not None:

@@ -89,8 +89,8 @@ def test_what_is_not_plain_or_too_long_is_not_encoded(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"bytes", bytearray(b"x"), 1j, 1 << 40_000, [b"inside"]],
-    ids=["bytes", "bytearray", "complex", "huge", "bytes-inside"],
+    [b"bytes", bytearray(b"x"), 1j, 1 << 40_000, [b"inside"], [float("nan")]],
+    ids=["bytes", "bytearray", "complex", "huge", "bytes-inside", "nan"],
 )
 def test_what_may_have_been_another_type_is_left_to_the_judge(value: Any) -> None:
     data = flat.encode(value)
@@ -107,6 +107,24 @@ def test_a_value_that_is_nested_deeper_than_the_bound_is_left_to_the_judge() -> 
     assert data is not None
     with pytest.raises(flat.NotFlatError):
         flat.decode(data)
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "def f(n):\n    return set(range(n))",
+        "def f(n):\n    return dict.fromkeys(range(n))",
+        "def f(n):\n    return [frozenset([i]) for i in range(n)]",
+        "def f(n):\n    return list(range(n))",
+    ],
+    ids=["set", "dict", "many-sets", "list-made-a-set"],
+)
+def test_what_may_have_one_hash_is_hashed_in_the_jail(solution: str) -> None:
+    suite = "assert len(set(f({}))) == {}"
+    few = _ask(solution, suite.format(*[flat.MAX_HASHED] * 2))
+    assert few is not None
+    assert few["verdict"] == "PASSED"
+    assert _ask(solution, suite.format(*[flat.MAX_HASHED + 1] * 2)) is None
 
 
 @given(st.text(max_size=200))
@@ -129,6 +147,9 @@ def test_reading_a_text_as_a_table_never_raises(text: str) -> None:
         "assert f(1)[0] == 1",
         "def check(candidate):\n    '''doc'''\n    assert candidate(1) == 1\n\ncheck(f)",
         "METADATA = {'author': 'x'}\ndef check(c):\n    assert c(1)\ncheck(f)",
+        "def check(c: object) -> None:\n    assert c(1)\ncheck(f)",
+        "assert round(f(1), 2) == 0.5",
+        "assert max(f(1), f(2)) == 2",
     ],
 )
 def test_calls_and_comparisons_are_a_table(suite: str) -> None:
@@ -158,6 +179,15 @@ def test_calls_and_comparisons_are_a_table(suite: str) -> None:
         "def f(x):\n    return x\nassert f(1) == 1",
         "assert f('" + "x" * (MAX_REQUEST_BYTES + 1) + "') == 1",
         "assert f(1) == 1, print('x')",
+        "assert (f(1) == 2, 'a message')",
+        "@register\ndef check(c):\n    assert c(1)\nassert f(1)",
+        "def check(c, x=register()):\n    assert c(1)\nassert f(1)",
+        "def check(c: Callable):\n    assert c(1)\ncheck(f)",
+        "NOTE = 1\nassert NOTE(1) == 1",
+        "assert round(f(1), -9) == 1",
+        "assert round(1, f(1)) == 1",
+        "assert sum(f(1), []) == 1",
+        "assert type(f(1), (), {})",
     ],
 )
 def test_whatever_else_a_suite_does_it_is_no_table(suite: str) -> None:
@@ -234,6 +264,21 @@ def test_each_end_of_a_call_has_its_verdict(solution: str, verdict: str) -> None
 )
 def test_what_a_table_cannot_judge_is_left_to_the_judge(solution: str) -> None:
     assert _ask(solution, "assert f(0) == 1") is None
+
+
+@pytest.mark.parametrize(
+    ("solution", "suite"),
+    [
+        ("L = []\ndef f(x):\n    L.append(x)\n    return L", "assert f(1) == f(2)"),
+        ("def f(x):\n    return (float('nan'),)", "assert f(1) != f(1)"),
+        ("def f(x):\n    return {18, 2, 4}", "assert list(f(1)) == [18, 2, 4]"),
+    ],
+    ids=["one-list-twice", "nan", "order-of-a-set"],
+)
+def test_results_of_which_more_matters_than_crosses_are_left_to_the_judge(
+    solution: str, suite: str
+) -> None:
+    assert _ask(solution, suite) is None
 
 
 def test_what_follows_a_failure_is_not_looked_at() -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from images.python.harness import prepared
 from images.python.harness.channel import ProtocolBreach
 from images.python.harness.classify import SandboxFailedError, classify, parse_report
-from images.python.harness.codec import Reader, Writer
 from images.python.harness.decoys import chain, far, operand_decoys
 from images.python.harness.mirrors import Mirrors
+from images.python.harness.reader import Reader
 from images.python.harness.suite import builtins_under_test, read_suite
+from images.python.harness.writer import Writer
 
 
 class NoLinks:
@@ -98,6 +99,16 @@ def test_sharing_and_cycles_are_kept() -> None:
     (got,) = Side(1).read(Side(0).write(outer))
     assert got[0] is got[1] is got[2][0]
     assert got[3] is got
+
+
+def test_each_nan_comes_back_as_itself() -> None:
+    here, there = Side(0), Side(1)
+    one, other = float("nan"), float("nan")
+    got = there.read(here.write([one, other, one], [1.5] * 9 + [one]))
+    assert got[0][0] is got[0][2] is got[1][9] is not got[0][1]
+    (back,) = here.read(there.write(tuple(got[0])))
+    assert back[0] is one
+    assert back[1] is other
 
 
 def test_a_change_on_one_side_reaches_the_others_object() -> None:

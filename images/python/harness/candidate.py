@@ -22,12 +22,15 @@ from typing import Any
 from . import names
 from .channel import Channel, ChannelClosed
 from .peer import Peer
+from .recursion import count_from_here
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 #: Bits of a request's context: streams of the judge that the suite has replaced.
 CAPTURE_STDOUT, CAPTURE_STDERR = 1, 2
 
 _CHUNK_BYTES = 1 << 16
+#: Our frames between `serve` and what a request of the judge calls.
+_FRAMES_OF_A_REQUEST = 6
 _BUILTIN_NAMES = frozenset(vars(builtins))
 
 
@@ -47,6 +50,7 @@ def serve(
 ) -> int:
     """Loads the solution and hands over to `converse`, until the stage ends."""
     reseed()
+    count_from_here(_FRAMES_OF_A_REQUEST)
     channel = Channel(channel_fd)
     # A child forked by the candidate has no part in the conversation.
     os.register_at_fork(after_in_child=channel.close)
@@ -178,11 +182,12 @@ class CandidatePeer(Peer):
         super().__init__(channel, first_container=1)
         self._module = module
         self._path = str(module.__file__)
+        self._settled = "global " not in "".join(linecache.getlines(self._path))
         self._streams = (sys.stdout, sys.stderr)
         self._captured = (_Captured(), _Captured())
         self._capturing = 0
         self._originals = {name: getattr(builtins, name) for name in ("input", "print", "open")}
-        self._original_stdin = sys.stdin
+        self._original_stdin, self._original_argv = sys.stdin, sys.argv
         self._operations.update(
             {
                 "global": self._global,
@@ -224,23 +229,31 @@ class CandidatePeer(Peer):
             importlib.import_module(module)
         return names.find(module, qualname)
 
+    def accept_class(self, module: str, qualname: str) -> type | None:
+        """As by name."""
+        found = self.accept_name(module, qualname)
+        return found if isinstance(found, type) else None
+
     def origin_of(self, error: BaseException) -> str:
         """Line of the solution that raised it."""
         line = line_of(error, self._path)
         return f"solution.py:{line}" if line else ""
 
-    def _global(self, name: str) -> tuple[bool, Any]:
+    def _global(self, name: str) -> tuple[bool, Any, bool]:
+        """Whether there is one, its value, and whether that stays."""
         if name in self._module.__dict__:
-            return True, self._module.__dict__[name]
-        return False, None
+            return True, self._module.__dict__[name], self._settled
+        return False, None, False
 
     def _names(self) -> list[str]:
         return [n for n in self._module.__dict__ if type(n) is str and n[:2] != "__"]
 
     def _environment(self, name: str, value: Any) -> None:
-        """Follows a change that the suite made to a builtin or to standard input."""
+        """Follows a change that the suite made to a builtin, standard input or the arguments."""
         if name == "stdin":
             sys.stdin = self._original_stdin if value is None else value
+        elif name == "argv":
+            sys.argv = self._original_argv if value is None else value
         elif name in self._originals:
             setattr(builtins, name, self._originals[name] if value is None else value)
 
@@ -266,4 +279,4 @@ class _AsModule:
 
 def _library(module: str, function: str, args: Any, kwargs: Any) -> Any:
     """A function of the standard library that must run where its argument lives."""
-    return getattr(importlib.import_module(module), function)(*args, **kwargs)
+    return getattr(importlib.import_module(module), function)(*args, **dict(kwargs))

@@ -33,6 +33,7 @@ from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome
 from .plain import MUTABLE, VALUE_KINDS
+from .recursion import count_from_here
 from .suite import FILENAME, Suite, read_suite
 
 _WITNESS_BYTES = 16
@@ -98,6 +99,7 @@ def witness(channel_fd: int, suite_fd: int, report_fd: int) -> int:
 def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role that runs both."""
     reseed()
+    count_from_here(4)
     decoys.reseed()
     channel = Channel(channel_fd)
     os.register_at_fork(after_in_child=channel.close)
@@ -107,11 +109,12 @@ def main(channel_fd: int, solution_fd: int) -> int:
     prying: list[str] = []
     run = _Run(before, prying).run
     leave = os._exit
+    _watch_prying(prying, f"{os.getcwd()}/solution.py")
+    _hide_ourselves()
     try:
         module = load(channel, read_all(solution_fd))
         if module is not None:
             frame = channel.receive()
-            _watch_prying(prying, str(module.__file__))
             body = run(module, frame[_WITNESS_BYTES:])
             flush()
             channel.send(frame[:_WITNESS_BYTES] + body)
@@ -121,6 +124,12 @@ def main(channel_fd: int, solution_fd: int) -> int:
         traceback.print_exc()
     flush()
     leave(0)
+
+
+def _hide_ourselves() -> None:
+    """Takes our modules from where the candidate would find, and change, them."""
+    for name in [n for n in sys.modules if n.partition(".")[0] == __name__.partition(".")[0]]:
+        del sys.modules[name]
 
 
 def _watch_prying(prying: list[str], path: str) -> None:
@@ -188,15 +197,19 @@ class _Run:
     def _execute(
         self, suite: Suite, ledger: Ledger, solution: types.ModuleType
     ) -> BaseException | None:
-        main_module = types.ModuleType("__main__")
+        main_module = _MainModule(solution)
         namespace = main_module.__dict__
         names = _Names(self._before["builtins"], solution)
         namespace["__builtins__"] = names
-        namespace.update(ledger.helpers())
+        helpers = ledger.helpers()
+        namespace.update(helpers)
         sys.modules["__main__"] = main_module
         sys.argv = [FILENAME]
         lines = suite.source.splitlines(True)
         linecache.cache[FILENAME] = (len(suite.source), None, lines, FILENAME)
+        public = vars(solution).get("__all__", [n for n in vars(solution) if n[:1] != "_"])
+        free = [n for n in public if n.isidentifier() and n not in self._before["builtins"]]
+        vars(solution)["__all__"] = free  # a star shadows nothing that the suite takes for Python's
         if "unittest" in suite.imports:
             watch_unittest(ledger, FILENAME)
             for name in _WATCHED_MODULES:  # what was put there just now is ours
@@ -205,11 +218,14 @@ class _Run:
             for name, value in vars(solution).items():
                 if name[:2] != "__" and name not in self._before["builtins"]:
                     namespace.setdefault(name, value)
+        error: BaseException | None = None
         try:
             exec(suite.code, namespace)
         except BaseException as e:
-            return e
-        return None
+            error = e
+        if any(namespace.get(name) is not helper for name, helper in helpers.items()):
+            self._note_lie("the suite's assertions were replaced")
+        return error
 
     def _changed(self) -> str:
         for name, before in self._before.items():
@@ -235,6 +251,20 @@ def _origin(error: BaseException, path: str) -> str | None:
         return None
     line = line_of(error, path)
     return f"solution.py:{line}" if line else None
+
+
+class _MainModule(types.ModuleType):
+    """The suite's module: what is set in it from outside, the candidate sees too."""
+
+    def __init__(self, solution: types.ModuleType) -> None:
+        super().__init__("__main__")
+        self.__dict__["@solution"] = solution
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        solution = self.__dict__["@solution"]
+        if name in vars(solution):
+            setattr(solution, name, value)
+        super().__setattr__(name, value)
 
 
 class _Names(dict[str, Any]):

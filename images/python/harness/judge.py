@@ -24,10 +24,13 @@ from . import decoys, prepared
 from .candidate import read_all, reseed
 from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import ExceptionHandle, unpickle_through
+from .judge_peer import JudgePeer
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
+from .library import import_nothing_writable, redirect_library
 from .outcome import Outcome, at_line
+from .recursion import count_from_here
 from .suite import FILENAME, Suite, builtins_under_test, read_suite
-from .truth import JudgePeer, redirect_library
+from .suite_names import MainModule, Names, SolutionModule
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4
@@ -86,6 +89,8 @@ def main(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     if suite.in_process:
         report.finish("IN_PROCESS", "TEST", suite.in_process)
     overridden = await_load(channel, report)
+    sys.argv = [FILENAME]
+    count_from_here(2)
     Run(channel, report, suite, overridden).run()
 
 
@@ -147,39 +152,6 @@ def _text(data: bytes) -> str:
     return data[:4096].decode("utf-8", "replace")
 
 
-_BUILTINS = vars(builtins)
-
-
-class Names(dict[str, Any]):
-    """The builtins of the suite: Python's, and behind them the candidate's globals."""
-
-    def __init__(self, peer: JudgePeer) -> None:
-        # Filled as names are used: a copy would touch every builtin, and so copy its page.
-        super().__init__(__build_class__=__build_class__, __import__=__import__)
-        self._peer = peer
-        self._functions: dict[str, Any] = {}
-
-    def __missing__(self, name: str) -> Any:
-        if name in _BUILTINS:
-            value = _BUILTINS[name]
-            if name in ("input", "print", "open"):
-                return value  # the suite may replace these; then it means the replacement
-            self[name] = value
-            return value
-        found = self._functions.get(name)
-        if found is not None:
-            return found
-        if type(name) is not str or name[:2] == "__" or name[:1] == "@":
-            raise KeyError(name)
-        exists, value = self._peer.request("global", name)
-        if not exists:
-            raise KeyError(name)
-        if isinstance(value, type) or type(value).__name__ == "function":
-            # Plain data is fetched at each use; what is defined once is kept.
-            self._functions[name] = value
-        return value
-
-
 class Run:
     """One suite against one candidate that has loaded."""
 
@@ -197,6 +169,7 @@ class Run:
             suite_knows_stop="StopIteration" in suite.source or "StopAsync" in suite.source,
         )
         self._ledger = Ledger(suite, BoundedRepr(self._ask_repr).bounded)
+        self._helpers = self._ledger.helpers()
         self._overridden = overridden
 
     def run(self) -> NoReturn:
@@ -207,6 +180,8 @@ class Run:
             exec(self._suite.code, namespace)
         except BaseException as e:
             error = e
+        if any(namespace.get(name) is not helper for name, helper in self._helpers.items()):
+            self._tampered("the suite's assertions were replaced")
         outcome = Outcome(self._suite, self._ledger, self._origin)
         verdict, message = outcome.of(error, swallowed=self._peer.swallowed)
         more = {"proof": "separated"} if verdict == "PASSED" else {}
@@ -217,13 +192,13 @@ class Run:
         return None if found is None else found[1]
 
     def _prepare(self) -> dict[str, Any]:
-        module = types.ModuleType("__main__")
-        module.__file__ = FILENAME
+        names = Names(self._peer)
+        module = MainModule(self._peer, names)
         namespace = module.__dict__
-        namespace["__builtins__"] = Names(self._peer)
-        namespace.update(self._ledger.helpers())
+        namespace["__builtins__"] = names
+        namespace["__file__"] = FILENAME
+        namespace.update(self._helpers)
         sys.modules["__main__"] = module
-        sys.argv = [FILENAME]
         source = self._suite.source
         linecache.cache[FILENAME] = (len(source), None, source.splitlines(True), FILENAME)
         unpickle_through(self._peer)
@@ -232,8 +207,9 @@ class Run:
 
             watch_unittest(self._ledger, FILENAME)
         redirect_library(self._peer, self._suite.imports)
-        if self._suite.imports & {"solution"}:
-            sys.modules["solution"] = self._peer.request("module")
+        import_nothing_writable()
+        if "solution" in source:
+            sys.modules["solution"] = SolutionModule(self._peer)
         if self._overridden:
             for name in builtins_under_test(source, self._overridden):
                 namespace[name] = self._peer.request("global", name)[1]

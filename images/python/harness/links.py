@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import names
 from .channel import ProtocolBreach
-from .codec import Reader, Writer
+from .errors import attributes_of, new_exception, set_attributes
 from .handles import (
     FORWARDED,
     ClassHandle,
@@ -22,9 +22,10 @@ from .handles import (
     RemoteMethod,
     hid_of,
     is_handle,
-    make_class,
-    make_handle,
 )
+from .reader import Reader
+from .standins import make_class, make_handle
+from .writer import Writer
 
 if TYPE_CHECKING:
     from .peer import Peer
@@ -53,6 +54,8 @@ class Links:
             self._class(value.kind, writer)
         elif self._home(kind, value, writer):
             return
+        elif kind is types.TracebackType:
+            writer.put(None)  # the frames of one side are nothing to the other
         elif issubclass(kind, type):
             self._class_token(value, writer)
         elif issubclass(kind, BaseException):
@@ -144,15 +147,24 @@ class Links:
         named = names.name_of(kind)
         own = named is None or not self._peer.may_name(*named)
         hid = self.export(value) if own or self._peer.keeps_exceptions else 0
-        cause = value.__cause__
+        args: tuple[Any, ...] = tuple(value.args)
+        if isinstance(value, BaseExceptionGroup):
+            args = (value.message, tuple(value.exceptions))  # it keeps its own list of them
         parts = [
             _AsClass(kind) if own else kind,
             hid,
-            tuple(value.args),
+            args,
+            None if own else attributes_of(value),
             self._peer.origin_of(value),
-            cause if cause is not value and self._peer.deep_cause(cause) else None,
+            self._before(value, value.__cause__),
+            self._before(value, value.__context__),
+            value.__suppress_context__,
         ]
         writer.put_parts(value, "exception", parts)
+
+    def _before(self, error: BaseException, other: BaseException | None) -> BaseException | None:
+        """`other`, where it crosses as what came before `error`."""
+        return self._peer.deep_cause(other) if other is not error else None
 
     def _instance_token(self, value: Any, writer: Writer, keyed: bool) -> None:
         kind = type(value)
@@ -175,6 +187,10 @@ class Links:
             hid = self._export_ids[id(value)] = len(self._exports)
             self._exports.append(value)
         return hid
+
+    def is_exported(self, value: Any) -> bool:
+        """Whether the other side has a number for `value`."""
+        return id(value) in self._export_ids
 
     def sent(self, writer: Writer) -> None:
         """Notes that the message of `writer` is on its way."""
@@ -247,7 +263,7 @@ class Links:
         named = [(reader.text(), reader.text()) for _ in range(reader.count(1))]
         payload = reader.text()
         unhashable = bool(reader.token())
-        claims = [self._peer.accept_name(*n) for n in named]
+        claims = [self._peer.accept_class(*n) for n in named]
         info = ClassInfo(
             cid=cid,
             name=name,
@@ -257,7 +273,7 @@ class Links:
             methods=methods & FORWARDED,
             own=own & FORWARDED,
             meta=meta,
-            claims=tuple(c for c in claims if isinstance(c, type)),
+            claims=tuple(c for c in claims if c is not None),
             payload=next((p for p in _PAYLOADS if p.__name__ == payload), None),
             unhashable=unhashable,
         )
@@ -285,21 +301,29 @@ class Links:
         made = self._imports[hid] = make_handle(self._peer, cls, hid, hashed, payload)
         return made
 
-    def _exception(self, cls: Any, hid: Any, args: Any, origin: Any, cause: Any) -> Any:
+    def _exception(
+        self, cls: Any, hid: Any, args: Any, attributes: Any, origin: Any, *before: Any
+    ) -> Any:
         if not (isinstance(cls, type) and issubclass(cls, BaseException)):
             raise ProtocolBreach("malformed message: an exception that is none")
         if type(args) is not tuple or type(origin) is not str or type(hid) is not int:
             raise ProtocolBreach("malformed message: an exception without its parts")
         if hid and hid in self._imports:
             return self._imports[hid]
-        made = _new_exception(cls, args)
+        made = new_exception(cls, args)
+        if type(attributes) is tuple and not isinstance(cls, ClassHandle):
+            set_attributes(made, attributes)
         if hid:
             self._imports[hid] = made
             self._import_ids[id(made)] = hid
         if isinstance(made, ExceptionHandle):
             made._plum_peer, made._plum_hid = self._peer, hid
+        cause, context, suppress = before
         if isinstance(cause, BaseException):
             made.__cause__ = cause
+        if isinstance(context, BaseException):
+            made.__context__ = context
+        made.__suppress_context__ = suppress is True
         self._peer.came_from(made, origin)
         return made
 
@@ -341,16 +365,3 @@ _EXACT: dict[type, Callable[[Any], Any]] = {
     tuple: lambda v: tuple(tuple.__iter__(v)),
     frozenset: lambda v: frozenset(frozenset.__iter__(v)),
 }
-
-
-def _new_exception(cls: Any, args: tuple[Any, ...]) -> BaseException:
-    made: Any
-    try:
-        made = cls.__new__(cls, *args) if type(cls) is not type else cls(*args)
-        if not isinstance(made, BaseException):
-            raise TypeError
-    except Exception:
-        made = BaseException.__new__(cls)
-    made.args = args
-    kept: BaseException = made
-    return kept

@@ -7,6 +7,7 @@ on both sides is kept as a shallow snapshot, compared by identity.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from operator import is_
@@ -19,6 +20,9 @@ _SWEEP_ABOVE = 512
 #: More than this many are not kept: the oldest stop being followed.
 _MOST = 20_000
 
+
+#: More nans than this are not told apart.
+_MOST_NANS = 1000
 
 #: Nothing holds this: a snapshot with it is never the same as a container.
 _NEVER: Any = object()
@@ -57,6 +61,9 @@ class Mirrors:
         self._by_oid: dict[int, _Mirror] = {}
         self._by_id: dict[int, _Mirror] = {}
         self._sweep_at = _SWEEP_ABOVE
+        #: Lists and sets tell one nan from another by its identity, so that is kept.
+        self._nans: dict[int, float] = {}
+        self._nan_oids: dict[int, int] = {}
 
     def changed(self) -> Iterator[Any]:
         """The containers whose content is no longer what the other side has."""
@@ -105,6 +112,25 @@ class Mirrors:
         if type(mirror.obj) is not kind:
             raise ProtocolBreach(f"container {oid} changed its type")
         return mirror.obj
+
+    def nan_oid(self, nan: float) -> int:
+        """The number of this nan."""
+        oid = self._nan_oids.get(id(nan))
+        if oid is None:
+            oid = self._keep_nan(self._next, nan)
+            self._next += 2
+        return oid
+
+    def nan_at(self, oid: int) -> float:
+        """The nan with number `oid`."""
+        if oid not in self._nans:
+            self._keep_nan(oid, float("nan"))
+        return self._nans.get(oid, math.nan)
+
+    def _keep_nan(self, oid: int, nan: float) -> int:
+        if len(self._nans) < _MOST_NANS:
+            self._nans[oid], self._nan_oids[id(nan)] = nan, oid
+        return oid
 
     def synced(self, oid: int) -> None:
         """Notes that both sides hold the same content now."""

@@ -13,6 +13,8 @@ import sys
 import types
 from typing import Any
 
+from .handles import FORWARDED
+
 _MODULES = frozenset(
     [
         "builtins",
@@ -157,10 +159,31 @@ _CLASSES_ONLY = frozenset(
         "concurrent.futures",
     ]
 )
-#: Modules that do something when they are imported, or are nobody's tool in a suite.
-_NO_MODULES = frozenset(
-    ["antigravity", "this", "idlelib", "turtle", "turtledemo", "test", "tkinter", "lib2to3"]
+#: Modules of which no class is taken as a value: an instance in the judge would run programs,
+#: or code that it was given.
+_EXCEPTIONS_ONLY = frozenset(["types", "pickle", "_pickle", "copyreg", "subprocess", "socket"])
+#: What runs, or tells, what it is given. A suite may call what the candidate names, with what the
+#: candidate made: ``assert f(g(1)) == 2``.
+_TOOLS_OF_BURGLARS = frozenset(
+    [
+        ("", "code"),
+        ("", "function"),
+        ("typing", "get_type_hints"),
+        ("functools", "singledispatch"),
+        ("functools", "singledispatchmethod"),
+        ("dataclasses", "make_dataclass"),
+        ("string", "Formatter"),
+        ("builtins", "str.format"),
+        ("builtins", "str.format_map"),
+    ]
 )
+#: Modules that a suite finds by itself, where the candidate has them. Any other it sees as the
+#: candidate's: there it acts on the candidate's process.
+_OWN_MODULES = (
+    _MODULES
+    - _EXCEPTIONS_ONLY
+    - {"_thread", "_weakref", "codecs", "locale", "random", "_random", "sqlite3", "time"}
+) | {"sys", "types", "unittest", "unittest.mock"}
 #: Types that have no name in their module.
 _NAMELESS_TYPES: tuple[type, ...] = (
     types.FunctionType,
@@ -220,8 +243,25 @@ def find(module: str, qualname: str) -> Any:
     return found
 
 
+def accept_class(module: str, qualname: str) -> type | None:
+    """The judge's own class for one that a candidate's class derives from; None where it may not."""
+    found = _accept(module, qualname)
+    return found if isinstance(found, type) else None
+
+
 def accept(module: str, qualname: str) -> Any:
     """What a name given by the candidate stands for in the judge; None where it may not."""
+    if (module, qualname) in _TOOLS_OF_BURGLARS:
+        return None
+    found = _accept(module, qualname)
+    if module in _EXCEPTIONS_ONLY and not (
+        isinstance(found, type) and issubclass(found, BaseException)
+    ):
+        return None
+    return found
+
+
+def _accept(module: str, qualname: str) -> Any:
     if module == "":
         return _NAMELESS.get(qualname)
     if module not in _MODULES or any(_private(part) for part in qualname.split(".")):
@@ -231,6 +271,9 @@ def accept(module: str, qualname: str) -> Any:
     if module not in sys.modules:
         importlib.import_module(module)
     found = find(module, qualname)
+    # Not by another way, such as through a module that `module` imports.
+    if name_of(found) != (module, qualname):
+        return None
     if isinstance(found, type):
         return found
     return None if module in _CLASSES_ONLY or not callable(found) else found
@@ -238,16 +281,12 @@ def accept(module: str, qualname: str) -> Any:
 
 def accept_module(name: str) -> types.ModuleType | None:
     """The judge's own module for a name given by the candidate; None where there is none."""
-    top = name.partition(".")[0]
-    if top not in sys.stdlib_module_names or top in _NO_MODULES or top.startswith("_"):
+    if name not in _OWN_MODULES:
         return None
     if name not in sys.modules:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            return None
-    return sys.modules.get(name)
+        importlib.import_module(name)
+    return sys.modules[name]
 
 
 def _private(part: str) -> bool:
-    return part.startswith("_") and not part.startswith("__")
+    return part.startswith("_") and part not in FORWARDED

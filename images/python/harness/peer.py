@@ -6,23 +6,31 @@ other side asks meanwhile, which is how call-backs nest.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import names
+from . import names, recursion
 from .channel import Channel, ProtocolBreach
-from .codec import Reader, Writer
-from .handles import FORWARDED, RemoteMethod
+from .handles import FORWARDED, RemoteMethod, pairs
 from .links import Links
 from .mirrors import Mirrors
+from .reader import Reader
 from .tasks import Tasks
+from .writer import Writer
 
 _HEAD = struct.Struct("<BI")
 _REQUEST, _ANSWER, _RAISED = 1, 2, 3
+#: Frames that sending and receiving may take.
+_TALK_FRAMES = 100
+#: Frames of ours between a program's call and what the other side's program calls back.
+_FRAMES_OF_A_CALL = 16
+#: Call-backs within call-backs: each takes a dozen frames of the C stack.
+_MOST_NESTED = 400
 
 
 class Peer:
@@ -38,12 +46,14 @@ class Peer:
         self._mirrors = Mirrors(first_container)
         self._turn = threading.RLock()
         self._next = 0
+        #: Requests without an answer yet, and those of the other side that are served meanwhile.
+        self._asking = self._nested = 0
         self._answers: dict[int, tuple[int, Any]] = {}
         self._operations: dict[str, Callable[..., Any]] = {
-            "call": lambda f, args, kwargs: f(*args, **kwargs),
+            "call": lambda f, args, kwargs: f(*args, **dict(kwargs)),
             "method": self._call_method,
             "getattr": self._get_attribute,
-            "method attribute": lambda m, name: getattr(m, self.attribute(name)),
+            "method attribute": self._get_method_attribute,
             "setattr": self._set_attribute,
             "delattr": self._delete_attribute,
             "dir": dir,
@@ -61,10 +71,17 @@ class Peer:
     def request(self, operation: str, *args: Any) -> Any:
         """Has the other side carry out `operation`; its exception is raised here."""
         with self._turn:
-            number = self._next
-            self._next += 1
-            self._send(_REQUEST, number, [operation, self.context(), *args])
-            kind, value = self._wait(number)
+            recursion.allow(_TALK_FRAMES)  # a message must not be lost half-way
+            self._asking += 1
+            try:
+                number = self._next
+                self._next += 1
+                self._send(_REQUEST, number, [operation, self.context(), *args])
+                kind, value = self._wait(number)
+            finally:
+                self._asking -= 1
+                with contextlib.suppress(RecursionError):
+                    recursion.allow(-_TALK_FRAMES)
         if kind == _RAISED:
             raise value
         return value
@@ -76,7 +93,7 @@ class Peer:
 
     def special(self, owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a special method of an object of the other side, as its type has it."""
-        return self.request("special", owner, name, args, kwargs)
+        return self.request("special", owner, name, args, pairs(kwargs))
 
     def signature(self, owner: Any) -> inspect.Signature:
         """Signature of a callable of the other side."""
@@ -122,6 +139,10 @@ class Peer:
         """The standard object that the other side names, or None."""
         raise NotImplementedError
 
+    def accept_class(self, module: str, qualname: str) -> type | None:
+        """The standard class that one of the other side derives from, or None."""
+        return names.accept_class(module, qualname)
+
     def accept_module(self, name: str) -> Any:
         """The standard module that the other side names, or None."""
         return names.accept_module(name)
@@ -149,7 +170,7 @@ class Peer:
         """The cause that crosses with an exception: chains are cut after a few."""
         depth, at = 0, cause
         while at is not None and depth < 8:
-            depth, at = depth + 1, at.__cause__
+            depth, at = depth + 1, at.__cause__ or at.__context__
         return cause if at is None else None
 
     # -- serving ---------------------------------------------------------------------------
@@ -180,13 +201,28 @@ class Peer:
             raise ProtocolBreach("malformed request") from None
         try:
             self.enter_context(context)
-            value = self.carry_out(handler, args)
+            with self._room_for_the_program():
+                value = self.carry_out(handler, args)
             kind = _ANSWER
         except ProtocolBreach:
             raise
         except BaseException as e:
             kind, value = _RAISED, e
         self._answer(kind, number, value)
+
+    @contextlib.contextmanager
+    def _room_for_the_program(self) -> Iterator[None]:
+        """While it runs, the recursion limit counts the program's own frames."""
+        taken = _TALK_FRAMES - _FRAMES_OF_A_CALL if self._asking > self._nested else 0
+        self._nested += bool(taken)
+        try:
+            if self._nested > _MOST_NESTED:
+                raise RecursionError("maximum recursion depth exceeded in call-backs")
+            recursion.allow(-taken)
+            yield
+        finally:
+            self._nested -= bool(taken)
+            recursion.allow(taken)
 
     def carry_out(self, handler: Callable[..., Any], args: list[Any]) -> Any:
         """Runs one operation for the other side."""
@@ -237,6 +273,10 @@ class Peer:
             return True, None
         return False, value
 
+    def _get_method_attribute(self, method: Any, name: str) -> Any:
+        self.guard(method, self.attribute(name))
+        return getattr(method, name)
+
     def _set_attribute(self, owner: Any, name: str, value: Any) -> None:
         self.guard_change(owner, self.attribute(name))
         setattr(owner, name, value)
@@ -247,13 +287,13 @@ class Peer:
 
     def _call_method(self, owner: Any, name: str, args: Any, kwargs: Any) -> Any:
         self.guard(owner, self.attribute(name))
-        return getattr(owner, name)(*args, **kwargs)
+        return getattr(owner, name)(*args, **dict(kwargs))
 
     def _special(self, owner: Any, name: str, args: Any, kwargs: Any) -> Any:
         if name not in FORWARDED:
             raise ProtocolBreach("malformed request: no special method")
         method = getattr(type(owner), name)
-        return method(owner, *args, **kwargs)
+        return method(owner, *args, **dict(kwargs))
 
 
 def _signature(owner: Any) -> Any:

@@ -29,10 +29,26 @@ OPERATORS: dict[type[ast.cmpop], str] = {
 }
 #: Modules that act on the process they are imported in, so that a split suite would miss.
 #: A suite without these words needs nothing that `_Needs` looks for.
-_TELLING = ("import", "class", "globals", "locals", "vars", "dir", "patch")
+_TELLING = ("import", "class", "globals", "locals", "vars", "dir", "patch", "eval", "exec")
 _IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc", "doctest"})
 _IN_PROCESS_ATTRIBUTES = frozenset(
     {("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")}
+)
+_IN_PROCESS_METHODS = frozenset(
+    {"assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "showwarning"}
+)
+#: Functions that run code, which may be of the candidate's making.
+_RUNNING = frozenset(
+    {
+        *("eval", "exec", "compile", "__import__", "import_module", "importlib.import_module"),
+        *("pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "marshal.load"),
+    }
+)
+#: Modules whose attributes the candidate follows where a suite sets them.
+_FOLLOWED_MODULES = frozenset({"builtins", "solution", "sys"})
+_FOLLOWED_TARGETS = (
+    *("builtins.input", "builtins.print", "builtins.open"),
+    *("solution.", "__main__.", "sys.std", "sys.argv"),
 )
 #: First and last line from 1, first and last column in bytes.
 Place = tuple[int, int, int, int]
@@ -84,11 +100,14 @@ def read_suite(source: str) -> Suite:
 def builtins_under_test(source: str, overridden: frozenset[str]) -> frozenset[str]:
     """Builtin names that mean the candidate's definition in this suite.
 
-    None of them do where the suite uses any other name of the candidate's:
-    then `all` is Python's. A suite that uses none tests what shadows a builtin.
+    None of them do where the suite uses any other name of the candidate's, or
+    imports some: then `all` is Python's. A suite that uses none tests what
+    shadows a builtin.
 
     overridden: builtin names that the candidate defines.
     """
+    if _imports_by_name(ast.parse(source)):
+        return frozenset()
     free = _free_names(symtable.symtable(source, FILENAME, "exec"))
     known = set(dir(builtins)) | {"__name__", "__file__", "__doc__", "__builtins__"}
     if free - known:
@@ -96,6 +115,16 @@ def builtins_under_test(source: str, overridden: frozenset[str]) -> frozenset[st
     used = frozenset(free & overridden)
     everywhere = _names_in_every_assertion(ast.parse(source))
     return (used & everywhere) or used
+
+
+def _imports_by_name(tree: ast.Module) -> bool:
+    """Whether the suite says which names are the candidate's."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and any(a.name == "solution" for a in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom) and node.module == "solution":
+            return any(a.name != "*" for a in node.names)
+    return False
 
 
 def _free_names(table: symtable.SymbolTable) -> set[str]:
@@ -130,6 +159,7 @@ class _Needs(ast.NodeVisitor):
         self.imports: set[str] = set()
         self.wants_names = False
         self._bound: set[str] = set()
+        self._modules: set[str] = set()
         self._bases: list[str] = []
         self._reason = ""
 
@@ -146,9 +176,12 @@ class _Needs(ast.NodeVisitor):
         for alias in node.names:
             self._import(alias.name)
             self._bound.add(alias.asname or alias.name.partition(".")[0])
+            self._modules.add(alias.asname or alias.name.partition(".")[0])
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         self._import(node.module or "")
+        if node.module in ("pickle", "marshal"):
+            self._because(f"it imports from {node.module}")
         if node.module != "solution":
             self._bound.update(alias.asname or alias.name for alias in node.names)
 
@@ -174,10 +207,14 @@ class _Needs(ast.NodeVisitor):
         self._bound.add(node.arg)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        if isinstance(node.value, ast.Name) and (node.value.id, node.attr) in (
-            _IN_PROCESS_ATTRIBUTES
-        ):
-            self._because(f"it uses {node.value.id}.{node.attr}")
+        if node.attr in _IN_PROCESS_METHODS:
+            self._because(f"it uses {node.attr}")
+        if isinstance(node.value, ast.Name):
+            owner = node.value.id
+            if (owner, node.attr) in _IN_PROCESS_ATTRIBUTES:
+                self._because(f"it uses {owner}.{node.attr}")
+            elif isinstance(node.ctx, ast.Store) and owner in self._modules - _FOLLOWED_MODULES:
+                self._because(f"it sets {owner}.{node.attr}")
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -186,10 +223,12 @@ class _Needs(ast.NodeVisitor):
             name = node.func.id
             if name in ("globals", "locals", "vars", "dir") and not node.args:
                 self.wants_names = True
+        if name in _RUNNING and node.args and not _is_the_suites_own(node.args[0]):
+            self._because(f"it runs what it is given, by {name}")
         if name.rpartition(".")[2] in ("patch", "dict", "object", "multiple") and "patch" in name:
             self._patch(node, name)
-        elif name == "super" and node.args:
-            pass
+        elif name.endswith("catch_warnings") and node.keywords:
+            self._because("it records warnings")
         self.generic_visit(node)
 
     def _patch(self, node: ast.Call, name: str) -> None:
@@ -198,16 +237,11 @@ class _Needs(ast.NodeVisitor):
         target = first.value if isinstance(first, ast.Constant) else None
         what = target if isinstance(target, str) else "?"
         if name.endswith("patch.object"):
-            if not (isinstance(first, ast.Name) and first.id in ("builtins", "solution")):
+            if not (isinstance(first, ast.Name) and first.id in _FOLLOWED_MODULES):
                 inner = ast.unparse(first) if first is not None else "?"
                 if inner.partition(".")[0] in self._bound:
                     self._because(f"it patches {inner}")
-        elif not (
-            isinstance(target, str)
-            and target.startswith(
-                ("builtins.input", "builtins.print", "builtins.open", "solution.", "sys.std")
-            )
-        ):
+        elif not (isinstance(target, str) and target.startswith(_FOLLOWED_TARGETS)):
             self._because(f"it patches {what}")
 
     def _import(self, name: str) -> None:
@@ -231,11 +265,13 @@ class _Rewriter:
         for at, node in enumerate(statements):
             if isinstance(node, ast.Assert):
                 statements[at] = self._assertion(node)
-            else:
-                self._inside(node)
+                continue
+            if isinstance(node, ast.Try) and at + 1 < len(statements):
+                self._try_before(node, statements[at + 1])
+            self._inside(node)
 
     def _inside(self, node: ast.stmt) -> None:
-        if isinstance(node, ast.If) and _raises_failure(node.body[-1]):
+        if isinstance(node, ast.If) and _fails(node.body[-1]):
             self._checking_if(node)
         elif isinstance(node, ast.Try) and _always_fails((node.orelse or node.body)[-1]):
             self._expecting_try(node)
@@ -255,7 +291,7 @@ class _Rewriter:
             operator = ast.Constant(OPERATORS[type(test.ops[0])])
             check = _call(COMPARE, ast.Constant(index), operator, test.left, test.comparators[0])
         else:
-            counted = not (isinstance(test, ast.Constant) and test.value)
+            counted = not holds_always(test)
             check = _call(TRUTH, ast.Constant(index if counted else -1), test)
         failure = _call(FAILED, *([node.msg] if node.msg is not None else []))
         made = ast.If(ast.UnaryOp(ast.Not(), check), [ast.Raise(failure, None)], [])
@@ -264,9 +300,18 @@ class _Rewriter:
     def _expecting_try(self, node: ast.Try) -> None:
         for handler in node.handlers:
             if not _catches_assertions(handler):
-                index = self._note(handler, node)
-                held = ast.Expr(_call(HELD, ast.Constant(index)))
-                handler.body.insert(0, _at(held, handler))
+                self._expected(handler, node)
+
+    def _expected(self, handler: ast.ExceptHandler, node: ast.Try) -> None:
+        held = ast.Expr(_call(HELD, ast.Constant(self._note(handler, node))))
+        handler.body.insert(0, _at(held, handler))
+
+    def _try_before(self, node: ast.Try, then: ast.stmt) -> None:
+        """A helper that returns where it caught what it expects, and fails at its end."""
+        if _always_fails(then):
+            for handler in node.handlers:
+                if isinstance(handler.body[-1], ast.Return):
+                    self._expected(handler, node)
 
     def _checking_if(self, node: ast.If) -> None:
         held = ast.Expr(_call(HELD, ast.Constant(self._note(node, node.test))))
@@ -277,6 +322,20 @@ class _Rewriter:
         place = (start, end, expression.col_offset, expression.end_col_offset or 0)
         self.assertions.append((node.lineno, place))
         return len(self.assertions) - 1
+
+
+def _is_the_suites_own(code: ast.expr) -> bool:
+    """Whether what is run stands in the suite's text, or was pickled by the suite just now."""
+    if isinstance(code, ast.Call):
+        return isinstance(code.func, ast.Attribute) and ast.unparse(code.func) == "pickle.dumps"
+    return isinstance(code, ast.Constant)
+
+
+def holds_always(test: ast.expr) -> bool:
+    """Whether an assertion of `test` checks nothing: ``True``, or ``(f(1) == 2, "a message")``."""
+    if isinstance(test, ast.Tuple):
+        return bool(test.elts)
+    return isinstance(test, ast.Constant) and bool(test.value)
 
 
 def segment(source: str, place: Place) -> str:
@@ -301,6 +360,16 @@ def _raises_failure(node: ast.stmt) -> bool:
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return isinstance(raised, ast.Name) and raised.id in ("AssertionError", "Exception")
     return False
+
+
+def _fails(node: ast.stmt) -> bool:
+    """Whether a branch that ends so means that the suite fails: it raises, or exits with 1."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        called, arguments = ast.unparse(node.value.func), node.value.args
+        status = arguments[0] if len(arguments) == 1 else None
+        if called in ("sys.exit", "exit", "quit"):
+            return isinstance(status, ast.Constant) and status.value not in (None, 0, False)
+    return _raises_failure(node)
 
 
 def _always_fails(node: ast.stmt) -> bool:

@@ -1,25 +1,25 @@
-"""The judge's side of the conversation: asks, and does not believe everything.
+"""Does not believe everything that a candidate's objects say.
 
-Comparisons and sums with a candidate's own objects are asked for together with
-decoys (`decoys`). What the candidate may see of the suite's objects is bounded.
+Comparisons and sums with them are asked for together with decoys (`decoys`).
 """
 
 from __future__ import annotations
 
-import builtins
-import random
-import sys
-import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import decoys, names
-from .candidate import CAPTURE_STDERR, CAPTURE_STDOUT
-from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
-from .handles import FORWARDED, Handle, is_handle, payload_of, set_shadows, shadows_of
+from . import decoys
+from .channel import PinnedChannel
+from .handles import Handle, is_handle, payload_of, set_shadows, shadows_of
 from .peer import Peer
 
-_ORDER = {"__lt__", "__le__", "__gt__", "__ge__"}
+#: Orderings, and what cannot hold together with each.
+_ORDER = {
+    "__lt__": ("__ge__", "__gt__"),
+    "__le__": ("__gt__",),
+    "__gt__": ("__le__", "__lt__"),
+    "__ge__": ("__lt__",),
+}
 #: Arithmetic of which a result that hardly depends on the operand is a lie.
 _SENSITIVE = {"__add__", "__radd__", "__sub__", "__rsub__", "__xor__", "__rxor__"}
 _SCALING = {"__mul__", "__rmul__", "__truediv__", "__rtruediv__"}
@@ -42,91 +42,26 @@ _PASSES_ON = _ARITHMETIC | {
     "__floor__",
     "__ceil__",
 }
-#: Types of which the candidate sees no attribute but these.
-_CLOSED = (
-    types.FunctionType,
-    types.MethodType,
-    types.BuiltinFunctionType,
-    types.GeneratorType,
-    types.CoroutineType,
-    types.AsyncGeneratorType,
-    types.CodeType,
-    types.FrameType,
-    types.TracebackType,
-    types.ModuleType,
-    type,
-)
-_OPEN_NAMES = FORWARDED | {
-    "__name__",
-    "__qualname__",
-    "__doc__",
-    "__module__",
-    "__class__",
-    "__wrapped__",
-    "send",
-    "throw",
-    "close",
-    "asend",
-    "athrow",
-    "aclose",
-}
 
 
-#: Operations that end by raising StopIteration, as iterators do.
-_ITERATION = frozenset(["__next__", "send", "throw", "__anext__", "asend", "athrow"])
+class DoubtingPeer(Peer):
+    """Asks like any peer. A lie ends the run through `tampered`."""
 
-
-class JudgePeer(Peer):
-    """Talks to the candidate. Its death and its lies end the run through `ended` and `tampered`."""
-
-    keeps_exceptions = True
-
-    def __init__(
-        self,
-        channel: PinnedChannel,
-        *,
-        ended: Callable[[str], NoReturn],
-        tampered: Callable[[str], NoReturn],
-        failures: Callable[[], int],
-        suite_knows_stop: bool,
-    ) -> None:
+    def __init__(self, channel: PinnedChannel, tampered: Callable[[str], NoReturn]) -> None:
         super().__init__(channel, first_container=0)
-        self._ended = ended
         self._tampered = tampered
-        self._failures = failures
-        self._suite_knows_stop = suite_knows_stop
-        #: Assertions that failed within a call-back and whose error the candidate swallowed.
-        self.swallowed = 0
-        #: Where exceptions of the candidate came from, by identity.
-        self.origins: dict[int, tuple[BaseException, str]] = {}
-        self._stdout, self._stderr, self._stdin = sys.stdout, sys.stderr, sys.stdin
-        self._patchable = {n: getattr(builtins, n) for n in ("input", "print", "open")}
-        self._told: dict[str, Any] = {}
-        self.impatient = False
-
-    # -- the conversation ------------------------------------------------------------------
 
     def request(self, operation: str, *args: Any) -> Any:
-        """As the base class; first the candidate learns of patched builtins and streams."""
-        self._tell_environment()
+        """As the base class; methods that say yes or no are asked with decoys."""
         if operation == "method" and args[1] in _PREDICATES and len(args[2]) == 1 and not args[3]:
             return self._predicate(args[0], args[1], args[2][0])
-        try:
-            return super().request(operation, *args)
-        except (StopIteration, StopAsyncIteration) as e:
-            plain_call = operation == "call" or (
-                operation in ("special", "method") and args[1] not in _ITERATION
-            )
-            if self._suite_knows_stop or not plain_call:
-                raise
-            # `all(map(f, cases))` takes it for the end of the cases, and would hold.
-            raise RuntimeError(f"{type(e).__name__} from what is no iterator") from e
+        return super().request(operation, *args)
 
     def _predicate(self, owner: Any, name: str, expected: Any) -> Any:
         """A method such as `startswith`; one that is true of everything is a lie."""
 
         def ask(value: Any) -> Any:
-            return super(JudgePeer, self).request("method", owner, name, (value,), {})
+            return super(DoubtingPeer, self).request("method", owner, name, (value,), ())
 
         answers, answer = [], None
         wrong = [] if is_handle(expected) else decoys.chain(expected)
@@ -141,107 +76,6 @@ class JudgePeer(Peer):
         if answer is True and len(answers) > 2 and all(answers):
             self._lie(owner, f"says {name} of everything")
         return answer
-
-    def _send(self, kind: int, number: int, roots: list[Any]) -> None:
-        try:
-            super()._send(kind, number, roots)
-        except (ChannelClosed, ProtocolBreach) as e:
-            self._ended(str(e))
-
-    def _receive(self) -> tuple[int, int, list[Any]]:
-        try:
-            return super()._receive()
-        except ChannelClosed:
-            self._ended("" if not self.impatient else "did not answer")
-        except ProtocolBreach as e:
-            self._ended(f"broke the protocol: {e}")
-
-    def _serve(self, number: int, roots: list[Any]) -> None:
-        try:
-            super()._serve(number, roots)
-        except ProtocolBreach as e:
-            self._ended(f"broke the protocol: {e}")
-
-    def carry_out(self, handler: Callable[..., Any], args: list[Any]) -> Any:
-        """Runs a call-back; notes assertions of the suite that fail in it."""
-        before = self._failures()
-        try:
-            value = handler(*args)
-        finally:
-            self.swallowed += self._failures() - before
-        return value
-
-    def came_back(self) -> None:
-        """An assertion's error left the suite after all."""
-        self.swallowed = 0
-
-    def context(self) -> int:
-        """Which streams the suite has replaced."""
-        sys.stdout.flush()
-        replaced = CAPTURE_STDOUT if sys.stdout is not self._stdout else 0
-        return replaced | (CAPTURE_STDERR if sys.stderr is not self._stderr else 0)
-
-    def heard(self, spoken: Any) -> None:
-        """Writes what the candidate printed to the suite's own streams."""
-        if type(spoken) is not tuple or len(spoken) != 2:
-            raise ProtocolBreach("malformed message: printed what is no text")
-        for stream, text in zip((sys.stdout, sys.stderr), spoken, strict=True):
-            if type(text) is not str:
-                raise ProtocolBreach("malformed message: printed what is no text")
-            if text:
-                stream.write(text)
-
-    def may_name(self, module: str, qualname: str) -> bool:
-        """The candidate takes every standard name."""
-        return True
-
-    def accept_name(self, module: str, qualname: str) -> Any:
-        """Only harmless names are taken from the candidate."""
-        return names.accept(module, qualname)
-
-    def came_from(self, error: BaseException, origin: str) -> None:
-        """Remembers that this exception was the candidate's."""
-        self.origins[id(error)] = (error, origin[:200])
-
-    def guard(self, owner: Any, name: str) -> None:
-        """Hides the suite's code, globals and frames from the candidate."""
-        kind = type(owner)
-        if issubclass(kind, _CLOSED):
-            allowed = name in _OPEN_NAMES or (issubclass(kind, type) and name[:1] != "_")
-            allowed = allowed and name != "mro"
-        elif kind.__module__ == "__main__":
-            allowed = name[:2] != "__" or name in _OPEN_NAMES
-        else:
-            allowed = name[:1] != "_" or name in _OPEN_NAMES
-        if not allowed or kind.__module__.partition(".")[0] == "harness":
-            raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
-
-    def guard_change(self, owner: Any, name: str) -> None:
-        """The candidate changes attributes of the suite's own instances only."""
-        kind = type(owner)
-        if issubclass(kind, _CLOSED) or name[:2] == "__" or kind.__module__.startswith("unittest"):
-            raise AttributeError(f"attribute {name!r} cannot be set")
-        self.guard(owner, name)
-
-    def attribute(self, name: str) -> str:
-        """No double underscores but the special methods."""
-        name = super().attribute(name)
-        if name[:2] == "__" and name not in _OPEN_NAMES:
-            raise AttributeError(name)
-        return name
-
-    def _tell_environment(self) -> None:
-        for name, original in self._patchable.items():
-            self._tell(name, getattr(builtins, name, None), original)
-        self._tell("stdin", sys.stdin, self._stdin)
-
-    def _tell(self, name: str, now: Any, original: Any) -> None:
-        told = self._told.get(name, original)
-        if now is not told:
-            self._told[name] = now
-            super().request("environment", name, None if now is original else now)
-
-    # -- not believing everything ----------------------------------------------------------
 
     def special(self, owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """As the base class, with decoys where an object could say what is wanted."""
@@ -290,7 +124,9 @@ class JudgePeer(Peer):
             return self._ask(owner, name, other)
         wrong = [] if is_handle(other) else decoys.chain(other)
         answer: Any = None
-        for value in decoys.shuffled([_Real(other), *wrong, *decoys.strangers()[:2]]):
+        # The candidate's own objects are not asked about numbers: those may be equal modulo some.
+        strangers = decoys.strangers()[1:] if is_handle(other) else decoys.strangers()[:2]
+        for value in decoys.shuffled([_Real(other), *wrong, *strangers]):
             if type(value) is _Real:
                 answer = self._ask(owner, name, other)
                 if answer is NotImplemented or self._truth(answer) is not positive:
@@ -323,15 +159,19 @@ class JudgePeer(Peer):
         ends = None if is_handle(other) else decoys.far(other)
         if ends is None:
             return self._ask(owner, name, other)
-        answer, said = None, []
-        for value in decoys.shuffled([_Real(other), *ends]):
+        answer, said, denied = None, [], []
+        kind = type(owner)
+        contraries = [n for n in _ORDER[name] if getattr(kind, n) is not getattr(object, n)]
+        for value in decoys.shuffled([_Real(other), *ends, *map(_Contrary, contraries)]):
             if type(value) is _Real:
                 answer = self._ask(owner, name, other)
                 if answer is NotImplemented:
                     return answer
+            elif type(value) is _Contrary:
+                denied.append(self._says(self._quiet(owner, value.name, other)))
             else:
                 said.append(self._says(self._quiet(owner, name, value)))
-        if self._truth(answer) and all(s is True for s in said):
+        if self._truth(answer) and (all(s is True for s in said) or True in denied):
             self._lie(owner, "is below and above everything")
         self._check_shadows(owner, name, other, True if self._truth(answer) else None)
         return answer
@@ -397,6 +237,15 @@ def _shadows(owner: Any) -> Any:
     return shadows_of(owner) if issubclass(type(owner), Handle) else None
 
 
+class _Contrary:
+    """Stands among decoys for another question about the real value."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 class _Real:
     """Marks the real value among decoys."""
 
@@ -404,70 +253,3 @@ class _Real:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-
-
-def redirect_library(peer: JudgePeer, imports: frozenset[str]) -> None:
-    """Makes functions that look into an object run where the object lives.
-
-    imports: modules that the suite uses.
-    """
-    for module, functions in _LIBRARY.items():
-        loaded = sys.modules.get(module) if module in imports else None
-        for name in functions if loaded is not None else ():
-            setattr(loaded, name, _redirected(peer, module, name, getattr(loaded, name)))
-    if "random" in imports:
-        _mirror_seed(peer)
-    if "sys" in imports:
-        _mirror_limit(peer)
-
-
-def _mirror_seed(peer: JudgePeer) -> None:
-    seed = random.seed
-
-    def mirrored_seed(a: Any = None, version: int = 2) -> None:
-        seed(a, version)
-        peer.request("seed", a, version)
-
-    random.seed = mirrored_seed
-
-
-def _mirror_limit(peer: JudgePeer) -> None:
-    limit = sys.setrecursionlimit
-
-    def mirrored_limit(n: int, /) -> None:
-        limit(n)
-        peer.request("recursion limit", n)
-
-    sys.setrecursionlimit = mirrored_limit
-
-
-def _redirected(peer: JudgePeer, module: str, name: str, real: Any) -> Any:
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if args and (is_handle(args[0]) or type(args[0]).__name__ == "RemoteMethod"):
-            return peer.request("library", module, name, args, kwargs)
-        return real(*args, **kwargs)
-
-    function.__name__ = function.__qualname__ = name
-    function.__module__ = module
-    function.__wrapped__ = real  # type: ignore[attr-defined]
-    return function
-
-
-_LIBRARY: dict[str, tuple[str, ...]] = {
-    "inspect": (
-        "getsource",
-        "getsourcelines",
-        "getdoc",
-        "getmembers",
-        "isfunction",
-        "ismethod",
-        "isgeneratorfunction",
-        "iscoroutinefunction",
-        "isasyncgenfunction",
-        "isabstract",
-        "getfullargspec",
-    ),
-    "asyncio": ("iscoroutinefunction",),
-    "dataclasses": ("asdict", "astuple", "replace", "is_dataclass", "fields"),
-    "typing": ("get_type_hints",),
-}

@@ -16,7 +16,7 @@ from ..ledger import BoundedRepr, Ledger
 from ..outcome import at_line, failure_text, held_text, text_of
 from ..wire import ANSWER, COMPILED, LOADED, MISSING, NOT_COMPILED, NOT_FLAT, NOT_LOADED, RAISED
 from . import flat
-from .table import MAX_REQUEST_BYTES, PURE, Check, Table
+from .table import MAX_REQUEST_BYTES, NAMES, Check, Table, TooMuchError
 
 _MAX_FRAME_BYTES = flat.MAX_BYTES + 1
 #: How long a candidate that has closed its channel may take to end, in seconds.
@@ -30,6 +30,8 @@ _PLAIN_ERRORS = frozenset(
         *("UnboundLocalError", "ValueError", "ZeroDivisionError", "MemoryError"),
     }
 )
+#: Results that are the same whatever is called after them.
+_SETTLED = frozenset({type(None), bool, int, float, str})
 
 
 class _UnsuitableError(Exception):
@@ -127,7 +129,7 @@ class Asker:
 
     def _check(self, check: Check) -> Generator[None, bytes, dict[str, Any] | None]:
         self._line = check.line
-        results: dict[str, Any] = {"__builtins__": PURE}
+        results: dict[str, Any] = {"__builtins__": NAMES}
         for number, (function, request) in enumerate(check.calls):
             frame = yield
             self._unanswered_bytes -= len(request)
@@ -142,11 +144,14 @@ class Asker:
             if frame[:1] != ANSWER:
                 raise ProtocolBreach("an unknown answer")
             try:
-                results[f"@{number}"] = flat.decode(frame[1:])
+                result = flat.decode(frame[1:], in_order=check.in_order)
             except flat.NotFlatError:
                 raise _UnsuitableError from None
             except ValueError as e:
                 raise ProtocolBreach(str(e)) from None
+            if type(result) not in _SETTLED and len(check.calls) > 1:
+                raise _UnsuitableError  # another call may change it, or return the same object
+            results[f"@{number}"] = result
         return self._weigh(check, results)
 
     def _weigh(self, check: Check, results: dict[str, Any]) -> dict[str, Any] | None:
@@ -157,6 +162,8 @@ class Asker:
                 if check.operator
                 else self._ledger.truth(check.index, *sides)
             )
+        except TooMuchError:
+            raise _UnsuitableError from None
         except Exception as e:
             return self._ended("RUNTIME_ERROR", text_of(e) + at_line(check.line, None))
         if held:

@@ -8,11 +8,15 @@ back to `marshal`, which trusts its input, but read here, one bounded step after
 from __future__ import annotations
 
 import marshal
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
 
 MAX_BYTES = 256 << 10
+#: Elements of sets and keys of dicts in one value. Those of a hostile peer may all have one
+#: hash, and then take time with the square of their number.
+MAX_HASHED = 512
 _VERSION = 2
 _MAX_DEPTH = 60
 _I32 = struct.Struct("<i")
@@ -27,6 +31,7 @@ _SEQUENCES: dict[int, Any] = {
     ord("<"): set,
     ord(">"): frozenset,
 }
+_SETS = frozenset(b"<>")
 _END_OF_DICT = ord("0")
 
 
@@ -43,14 +48,16 @@ def encode(value: Any) -> bytes | None:
     return data if len(data) <= MAX_BYTES else None
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes, *, in_order: bool = False) -> Any:
     """The value that `encode` was given.
+
+    in_order: whether the order in which its sets are iterated matters. `marshal` loses it.
 
     Raises:
         ValueError: the bytes are nothing that `encode` writes.
         NotFlatError: they are, but stand for what may have been another type, or is too deep.
     """
-    reader = _Reader(data)
+    reader = _Reader(data, in_order)
     try:
         value = reader.value(0)
     except (struct.error, TypeError, IndexError, KeyError) as e:
@@ -61,8 +68,10 @@ def decode(data: bytes) -> Any:
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, in_order: bool) -> None:
         self._data = data
+        self._in_order = in_order
+        self._hashed = 0
         self.at = 0
 
     def value(self, depth: int) -> Any:
@@ -76,7 +85,12 @@ class _Reader:
             return atom(self)
         if depth <= _MAX_DEPTH:
             if tag in _SEQUENCES:
-                items = [self.value(depth + 1) for _ in range(self._count())]
+                count = self._count()
+                if tag in _SETS:
+                    self._will_hash(count)
+                    if self._in_order and count > 1:
+                        raise NotFlatError
+                items = [self.value(depth + 1) for _ in range(count)]
                 return _SEQUENCES[tag](items)
             if tag == ord("{"):
                 return self._dict(depth)
@@ -87,15 +101,24 @@ class _Reader:
         return self._bytes(self._count()).decode("utf-8", "surrogatepass")
 
     def _float(self) -> float:
-        return float(_F64.unpack(self._bytes(_F64.size))[0])
+        value = float(_F64.unpack(self._bytes(_F64.size))[0])
+        if math.isnan(value):
+            raise NotFlatError  # lists and sets tell one nan from another, by its identity
+        return value
 
     def _dict(self, depth: int) -> dict[Any, Any]:
         made = {}
         while self._data[self.at] != _END_OF_DICT:
+            self._will_hash(1)
             key = self.value(depth + 1)
             made[key] = self.value(depth + 1)
         self.at += 1
         return made
+
+    def _will_hash(self, count: int) -> None:
+        self._hashed += count
+        if self._hashed > MAX_HASHED:
+            raise NotFlatError
 
     def _int(self) -> int:
         return int(_I32.unpack(self._bytes(_I32.size))[0])

@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 import builtins
 import marshal
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from ..suite import FILENAME, OPERATORS, Place, segment
+from ..suite import FILENAME, OPERATORS, Place, holds_always, segment
+from .flat import MAX_HASHED
 
 #: Longer suites are not looked at, in bytes.
 MAX_TEXT_BYTES = 64 << 10
@@ -29,9 +31,32 @@ PURE: dict[str, Any] = {
         *("list", "max", "min", "repr", "round", "set", "sorted", "str", "sum", "tuple", "type"),
     )
 }
+#: Those that hash what they are given: they are called under their name and an "@".
+_HASHING = frozenset({"dict", "frozenset", "set"})
+#: Those that tell in which order a set is iterated.
+_ORDERING = frozenset({"list", "repr", "str", "tuple"})
+#: Those whose arguments are all alike; any other takes one value, and constants that say how.
+_OF_MANY = frozenset({"max", "min"})
 _BUILTIN_NAMES = frozenset(dir(builtins))
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Div)
 _RESULT = "@{}"
+
+
+class TooMuchError(Exception):
+    """A check wants more work than is done outside of the jail."""
+
+
+def _bounded(make: Callable[..., Any]) -> Callable[..., Any]:
+    def bounded(*values: Any, **named: Any) -> Any:
+        if values and isinstance(values[0], Sized) and len(values[0]) > MAX_HASHED:
+            raise TooMuchError
+        return make(*values, **named)
+
+    return bounded
+
+
+#: What the expressions of a check are evaluated with.
+NAMES: dict[str, Any] = PURE | {f"@{name}": _bounded(PURE[name]) for name in _HASHING}
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,8 @@ class Check:
     right: CodeType | None
     #: What the suite says when it fails.
     message: str
+    #: Whether it depends on the order in which a set is iterated.
+    in_order: bool
 
 
 @dataclass
@@ -86,32 +113,51 @@ def read_table(source: str) -> Table | None:
 def _read(source: str) -> Table:
     table = Table(source)
     functions: dict[str, ast.FunctionDef] = {}
+    notes: set[str] = set()
     for node in ast.parse(source, FILENAME).body:
         match node:
             case ast.Assert():
                 _check(table, node, {})
             case ast.FunctionDef():
+                _no_effects(node)
                 functions[node.name] = node
             case ast.Expr(ast.Call(ast.Name(name), arguments, [])) if name in functions:
                 _call_of_a_function(table, functions[name], arguments)
             case ast.Assign([ast.Name(name)], value) if name.isupper():
-                ast.literal_eval(value)  # a note to readers: no check can use its name
+                ast.literal_eval(value)  # a note to readers
+                notes.add(name)
             case ast.Expr(ast.Constant()) | ast.Pass():
                 pass
             case _:
                 raise _NoTableError
     names = {name for check in table.checks for name, _ in check.calls}
-    if not table.checks or names & (functions.keys() | _BUILTIN_NAMES):
+    if not table.checks or names & (functions.keys() | notes | _BUILTIN_NAMES):
         raise _NoTableError
     return table
+
+
+def _no_effects(function: ast.FunctionDef) -> None:
+    """Raises _NoTableError where to define the function is to run something."""
+    given = function.args
+    annotations = [a.annotation for a in ast.walk(given) if isinstance(a, ast.arg)]
+    if function.decorator_list or given.defaults or given.kw_defaults:
+        raise _NoTableError
+    for annotation in (*annotations, function.returns):
+        match annotation:
+            case None | ast.Constant():
+                pass
+            case ast.Name(name) if name in _BUILTIN_NAMES:
+                pass
+            case _:
+                raise _NoTableError
 
 
 def _call_of_a_function(table: Table, function: ast.FunctionDef, given: list[ast.expr]) -> None:
     """The checks of a function like HumanEval's ``check(candidate)``, each time it is called."""
     wanted = function.args
-    if function.decorator_list or wanted.vararg or wanted.kwarg or wanted.defaults:
+    if wanted.vararg or wanted.kwarg or wanted.posonlyargs or wanted.kwonlyargs:
         raise _NoTableError
-    if wanted.posonlyargs or wanted.kwonlyargs or len(wanted.args) != len(given):
+    if len(wanted.args) != len(given):
         raise _NoTableError
     meant = {}
     for argument, value in zip(wanted.args, given, strict=True):
@@ -131,7 +177,7 @@ def _call_of_a_function(table: Table, function: ast.FunctionDef, given: list[ast
 def _check(table: Table, node: ast.Assert, meant: dict[str, str]) -> None:
     reader = _Reader(meant)
     test = node.test
-    if isinstance(test, ast.Constant):
+    if isinstance(test, ast.Constant) or holds_always(test):
         raise _NoTableError  # it checks nothing, or always fails
     operator, right = "", None
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
@@ -154,7 +200,8 @@ def _check(table: Table, node: ast.Assert, meant: dict[str, str]) -> None:
     table.pure |= reader.pure
     index = len(table.assertions) - 1
     calls = tuple(reader.calls)
-    table.checks.append(Check(index, node.lineno, calls, operator, left, right, message))
+    in_order = bool(reader.pure & _ORDERING)
+    table.checks.append(Check(index, node.lineno, calls, operator, left, right, message, in_order))
 
 
 def _is_single(test: ast.expr) -> bool:
@@ -252,7 +299,8 @@ class _Reader:
         return ast.copy_location(ast.Name(_RESULT.format(len(self.calls) - 1), ast.Load()), node)
 
     def _pure_call(self, node: ast.Call, name: str) -> ast.expr:
-        node.func = ast.copy_location(ast.Name(name, ast.Load()), node)
+        called = f"@{name}" if name in _HASHING else name
+        node.func = ast.copy_location(ast.Name(called, ast.Load()), node)
         arguments = list(node.args)
         kinds: list[ast.expr] = []
         if name == "isinstance" and len(arguments) == 2:
@@ -260,6 +308,8 @@ class _Reader:
             if not (isinstance(kinds[0], ast.Name) and isinstance(PURE.get(kinds[0].id), type)):
                 raise _NoTableError
             self.pure.add(kinds[0].id)
+        if name not in _OF_MANY and not all(isinstance(a, ast.Constant) for a in arguments[1:]):
+            raise _NoTableError  # `round(x, -n)`, `sum(xs, [])`: a number or a list may mean much work
         node.args = [*map(self.expression, arguments), *kinds]
         for keyword in node.keywords:
             if keyword.arg is None or not isinstance(keyword.value, ast.Constant):

@@ -1,0 +1,97 @@
+"""Functions of the standard library that look into an object run where the object lives."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from typing import Any
+
+from .handles import is_handle, pairs
+from .peer import Peer
+
+
+def redirect_library(peer: Peer, imports: frozenset[str]) -> None:
+    """Makes functions that look into an object run where the object lives.
+
+    imports: modules that the suite uses.
+    """
+    for module, functions in _LIBRARY.items():
+        loaded = sys.modules.get(module) if module in imports else None
+        for name in functions if loaded is not None else ():
+            setattr(loaded, name, _redirected(peer, module, name, getattr(loaded, name)))
+    if "random" in imports:
+        _mirror_seed(peer)
+    if "sys" in imports:
+        _mirror_limit(peer)
+
+
+def _mirror_seed(peer: Peer) -> None:
+    seed = random.seed
+
+    def mirrored_seed(a: Any = None, version: int = 2) -> None:
+        seed(a, version)
+        peer.request("seed", a, version)
+
+    random.seed = mirrored_seed
+
+
+def _mirror_limit(peer: Peer) -> None:
+    limit = sys.setrecursionlimit
+
+    def mirrored_limit(n: int, /) -> None:
+        limit(n)
+        peer.request("recursion limit", n)
+
+    sys.setrecursionlimit = mirrored_limit
+
+
+def _redirected(peer: Peer, module: str, name: str, real: Any) -> Any:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if args and (is_handle(args[0]) or type(args[0]).__name__ == "RemoteMethod"):
+            return peer.request("library", module, name, args, pairs(kwargs))
+        return real(*args, **kwargs)
+
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = module
+    function.__wrapped__ = real  # type: ignore[attr-defined]
+    return function
+
+
+class _NoModules:
+    """Finds no module in its folder."""
+
+    def find_spec(self, name: str, target: Any = None) -> None:
+        """None, always."""
+
+
+def import_nothing_writable() -> None:
+    """Keeps the suite from importing files that the candidate may have put there."""
+
+    def hook(path: str) -> _NoModules:
+        if not os.access(path or ".", os.W_OK):
+            raise ImportError(f"{path!r} is for the other finders")
+        return _NoModules()
+
+    sys.path_hooks.insert(0, hook)
+
+
+_LIBRARY: dict[str, tuple[str, ...]] = {
+    "inspect": (
+        "getsource",
+        "getsourcelines",
+        "getdoc",
+        "getmembers",
+        "isfunction",
+        "ismethod",
+        "isgeneratorfunction",
+        "iscoroutinefunction",
+        "isasyncgenfunction",
+        "isabstract",
+        "getfullargspec",
+    ),
+    "json": ("dump", "dumps"),
+    "asyncio": ("iscoroutinefunction",),
+    "dataclasses": ("asdict", "astuple", "replace", "is_dataclass", "fields"),
+    "typing": ("get_type_hints",),
+}
