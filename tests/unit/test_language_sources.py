@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from images.cpp.harness import program as cpp
+from images.cpp.harness.suite import bare_assertions, renamed_helpers
 from images.java.harness import files as java
 from images.rust.harness import crate as rust
 
@@ -14,6 +16,13 @@ from images.rust.harness import crate as rust
 def prepared(tmp_path: Path) -> str:
     (tmp_path / "crates").write_text("md5 libmd5-1.rlib\n", encoding="ascii")
     return str(tmp_path)
+
+
+def _rust_suite(suite: str, prepared: str) -> str:
+    files = rust.sources("fn f() {}", suite, prepared)["files"]
+    (made,) = (text for path, text in files.items() if path.endswith("/suite.rs"))
+    assert isinstance(made, str)
+    return made
 
 
 def _first_line(suite: str, solution: str) -> str:
@@ -57,7 +66,7 @@ def test_what_reaches_below_rust_does_not_compile(word: str, prepared: str) -> N
 
 def test_inner_attributes_of_a_suite_stay_first(prepared: str) -> None:
     suite = "#![allow(unused)]\n#[test]\nfn t() {}\n"
-    made = rust.sources("fn f() {}", suite, prepared)["files"]["suite.rs"]
+    made = _rust_suite(suite, prepared)
     assert made.startswith("#![allow(unused)]\n")
     assert made.count("\n") == suite.count("\n")
 
@@ -72,5 +81,55 @@ def test_the_runtimes_name_is_another_each_time(prepared: str) -> None:
     [("#[test] fn t() { f(); }", 0), ("#[test] fn t() { panic!(); }", 1), ("f().unwrap();", 1)],
 )
 def test_other_checks_of_a_rust_suite_are_seen(suite: str, number: int, prepared: str) -> None:
-    made = rust.sources("fn f() {}", suite, prepared)["files"]["suite.rs"]
+    made = _rust_suite(suite, prepared)
     assert f"other_checks({number})" in made
+
+
+def test_a_solution_cannot_name_the_file_that_its_suite_is_in(prepared: str) -> None:
+    (Path(prepared) / "linker").touch()
+    for make in (rust.sources, cpp.sources):
+        names = [set(make("", "int main() {}", prepared)["files"]) for _ in range(2)]
+        assert len(names[0] ^ names[1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("suite", "bare"),
+    [
+        ("assert((f(1) == 2));", "assert( f(1) == 2 );"),
+        ("assert ( (a) == (b) );", "assert ( (a) == (b) );"),
+        ("assert((f(\")\") == ')'));", "assert( f(\")\") == ')' );"),
+        ("assert((open", "assert((open"),
+    ],
+)
+def test_brackets_around_all_of_an_assertion_are_taken_away(suite: str, bare: str) -> None:
+    assert bare_assertions(suite) == bare
+
+
+def test_a_helper_is_renamed_where_the_solution_defines_it_too_and_nowhere_else() -> None:
+    suite = (
+        "bool close(double a, double b) {\n return a == b; }\nint main() { if (close(1, 2)) {} }"
+    )
+    assert renamed_helpers("bool close(double a, double b) { return a < b; }", suite) == [
+        "#define close plum_of_the_suite_close"
+    ]
+    assert renamed_helpers("bool close(double a, double b);", suite) == []
+    assert renamed_helpers("void close() {}", suite + "void g() { file.close(); }") == []
+
+
+@pytest.mark.parametrize(
+    "define", ["#define add(a) 1", "%:define add 1", "# /* */ define/**/add 1", "#def\\\nine add 1"]
+)
+def test_a_macro_of_a_solution_is_none_of_its_suites(define: str, prepared: str) -> None:
+    (Path(prepared) / "linker").touch()
+    (made,) = cpp.sources(f"{define}\n", "int main() { add(1); }", prepared)["files"].values()
+    assert "\n#undef add\n" in made
+
+
+def test_a_main_class_of_the_solutions_own_gives_way_to_the_suites() -> None:
+    made = java.sources("public class Main { Main m; }\nclass S {}", "public class Main {}", "")
+    assert made["files"]["solution.java"].startswith("public class MainOfTheSolution { MainOf")
+
+
+def test_a_suite_imports_nothing_of_the_package_that_the_solution_had() -> None:
+    made = java.sources("package a.b;\nclass S {}", "import a.b.S;\nclass Main {}", "")
+    assert "a.b" not in made["files"]["suite.java"]

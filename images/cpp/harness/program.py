@@ -3,62 +3,58 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
 from .precompile import arguments
+from .suite import bare_assertions, renamed_helpers
 
-#: What no solution has a good reason to define as a macro, and a suite is made of.
-_KEPT = (
-    *("main", "assert", "if", "else", "for", "while", "do", "switch", "case", "default", "return"),
-    *("true", "false", "static_cast", "bool", "operator", "sizeof", "throw", "try", "catch"),
-    *("plum_held", "plum_failed", "plum_other_checks", "plum_compares_right", "extern", "const"),
-    *("abort", "exit", "void", "unsigned"),
-)
-_SEAM = """
+#: Macros that a suite is made of, whether a solution defines them or a header.
+_KEPT = ("main", "assert", "NDEBUG", "PLUM_SIDE", "PLUM_TEXT", "PLUM_EXAMINE")
+#: Macros of headers that solutions define again.
+_STANDARD = {
+    "EOF": "(-1)",
+    "INT_MAX": "__INT_MAX__",
+    "INT_MIN": "(-__INT_MAX__ - 1)",
+    "LLONG_MAX": "__LONG_LONG_MAX__",
+    "LLONG_MIN": "(-__LONG_LONG_MAX__ - 1)",
+    "LONG_MAX": "__LONG_MAX__",
+    "LONG_MIN": "(-__LONG_MAX__ - 1)",
+    "M_PI": "3.14159265358979323846",
+    "NULL": "__null",
+}
+_SPLICE = re.compile(r"\\[ \t]*\r?\n")
+_SPACE = r"(?:[ \t]|/\*.*?\*/)"
+_DEFINED = re.compile(rf"(?:#|%:){_SPACE}*define{_SPACE}+(\w+)", re.DOTALL)
+#: With these a solution may say what is equal, also of the library's types.
+_BENDS = re.compile(r"\boperator\b|##|%:%:|\\\r?\n|\bnamespace\s+std\b|\btemplate\s*<\s*>")
+#: A main function of the solution's own is a function like any other; the built-in macro would say
+#: what the file is called.
+_PROGRAM = """#define __BASE_FILE__ "solution.cpp"
+#define main plum_main_of_the_solution
+#line 1 "solution.cpp"
+{solution}
+
 #line 1 "seam"
 {undefined}
-#undef NDEBUG
-#undef PLUM_SIDE
 #define PLUM_SIDE 1
+#define PLUM_TEXT(text) ""
+{examined}
 #include <assert.h>
 #line 1 "suite.cpp"
 {suite}
 #line 1 "seam"
-extern "C" {{ extern const int plum_other_checks; bool plum_compares_right(unsigned); }}
+extern "C" {{ extern const int plum_other_checks; bool plum_compares_right(); }}
 const int plum_other_checks = {other_checks};
-bool plum_compares_right(unsigned random) {{ {comparisons} return true; }}
+bool plum_compares_right() {{ return {compares_right}; }}
 """
-#: Fails where the solution has made unequal values equal; each for a header that is included.
-_COMPARISONS = """
-(void)random;
-#ifdef _GLIBCXX_VECTOR
-{
-    std::vector<int> a{(int)random}, b{(int)~random};
-    std::vector<float> c{1.0f * (random % 9999)}, d{-1.0f};
-    std::vector<double> e{1.0 * random}, f{-1.0};
-    if (a == b || c == d || e == f || !(a != b)) return false;
-}
-#endif
-#ifdef _GLIBCXX_STRING
-{
-    std::string a(1 + random % 7, 'a'), b(1 + random % 7, 'b');
-    if (a == b || a == b.c_str() || !(a != b)) return false;
-}
-#endif
-#if defined _GLIBCXX_STRING && defined _GLIBCXX_VECTOR
-{
-    std::vector<std::string> a(1 + random % 7, "a"), b(1 + random % 7, "b");
-    if (a == b || !(a != b)) return false;
-}
-#endif
-#ifdef _GLIBCXX_MAP
-{
-    std::map<std::string, int> a{{"a", (int)random}}, b{{"a", (int)~random}};
-    if (a == b || !(a != b)) return false;
-}
-#endif
-"""
+_EXAMINED = """#include <plum_examine.h>
+#define PLUM_EXAMINE(...) plum_examine([&] { return plum_ask(PlumProbe() <= __VA_ARGS__); }),"""
+_NOT_EXAMINED = "#define PLUM_EXAMINE(...)"
+#: The name of a file that a solution cannot guess: it could put its text into the program.
+_NAME_BYTES = 16
+_WORD = re.compile(r"\w+")
 _OTHER_CHECK = re.compile(r"\breturn\s*[^;\s0]|\b(?:exit|abort|_Exit|quick_exit)\s*\(|\bthrow\b")
 _BROKEN = re.compile(
     r"^(?:expected|stray|missing terminating|unterminated|extended character)"
@@ -71,17 +67,31 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
 
     Without a suite: the solution alone, to be checked.
     """
-    text = f'#line 1 "solution.cpp"\n{solution}\n'
-    if suite:
-        # Operators are what comparisons can be bent with, however they come to be spelt.
-        bendable = "operator" in solution or "##" in solution or "\\\n" in solution
-        text += _SEAM.format(
-            undefined="\n".join(f"#undef {name}" for name in _KEPT),
-            suite=suite,
-            other_checks=int(_OTHER_CHECK.search(suite) is not None),
-            comparisons=f"\n{_COMPARISONS}\n" if bendable else "(void)random;",
-        )
-    return {"files": {"program.cpp": text}, "arguments": arguments(solution, prepared)}
+    if not suite:
+        return {"files": {"program.cpp": f'#line 1 "solution.cpp"\n{solution}\n'}}
+    plain = _SPLICE.sub("", solution)
+    bends = _BENDS.search(solution) is not None
+    text = _PROGRAM.format(
+        solution=solution,
+        undefined="\n".join([*_undefined(plain, suite), *renamed_helpers(solution, suite)]),
+        examined=_EXAMINED if bends else _NOT_EXAMINED,
+        suite=bare_assertions(suite) if bends else suite,
+        other_checks=int(_OTHER_CHECK.search(suite) is not None),
+        compares_right="!plum_lied" if bends else "true",
+    )
+    name = f"{secrets.token_hex(_NAME_BYTES)}.cpp"
+    return {"files": {name: text}, "arguments": [*arguments(solution, prepared), name]}
+
+
+def _undefined(solution: str, suite: str) -> list[str]:
+    """Takes from the suite those macros of the solution that it names."""
+    words = set(_WORD.findall(suite)) | set(_WORD.findall(_PROGRAM + _EXAMINED))
+    lines = [f"#undef {name}" for name in _KEPT]
+    for name in _DEFINED.findall(solution):
+        if name in words:
+            lines.append(f"#undef {name}")
+            lines += [f"#define {name} {_STANDARD[name]}"] if name in _STANDARD else []
+    return lines
 
 
 def broken_suite(messages: Sequence[str]) -> bool:

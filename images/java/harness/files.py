@@ -26,21 +26,30 @@ _JDK = {
     ),
     "java.util": ("Arrays", "Collections", "List", "Map", "Objects", "Set", "Optional"),
 }
+#: A class that stands where no line is indented.
+_DECLARED = re.compile(
+    r"^(?:(?:public|final|abstract)\s+)*(?:class|record|enum|interface)\s+(\w+)", re.MULTILINE
+)
 _WORD = re.compile(r"\w+")
 
 
 def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     """The two files; without a suite the solution alone, to be checked."""
-    files = {"solution.java": _without_package(solution)}
-    if suite:
-        own = _leading_imports(suite)
-        taken = {_simple_name(line) for line in own}
-        given = [line for line in _leading_imports(solution) if _simple_name(line) not in taken]
-        taken |= {_simple_name(line) for line in given}
-        shielded = _shield(suite, taken, "\n".join([*own, *given]))
-        head = " ".join(dict.fromkeys([*shielded, *given]))
-        files["suite.java"] = f"{head} {_without_package(suite)}"
-    return {"files": files}
+    if not suite:
+        return {"files": {"solution.java": _without_package(solution)}}
+    suite = _without_imports_of(_package(solution), suite)
+    own = _leading_imports(suite)
+    taken = {_simple_name(line) for line in own}
+    given = [line for line in _leading_imports(solution) if _simple_name(line) not in taken]
+    taken |= {_simple_name(line) for line in given}
+    shielded = _shield(suite, taken, "\n".join([*own, *given]))
+    head = " ".join(dict.fromkeys([*shielded, *given]))
+    return {
+        "files": {
+            "solution.java": _renamed(_without_package(solution), suite),
+            "suite.java": f"{head} {_without_package(suite)}",
+        }
+    }
 
 
 def broken_suite(messages: Sequence[str]) -> bool:
@@ -59,6 +68,30 @@ def _shield(suite: str, taken: set[str], imports: str) -> list[str]:
             if reached and name in words - taken and not declared:
                 lines.append(f"import {package}.{name};")
     return lines
+
+
+def _renamed(solution: str, suite: str) -> str:
+    """The solution with other names for classes that the suite declares, too: its own program."""
+    for name in {*_DECLARED.findall(suite)} & {*_DECLARED.findall(solution)}:
+        solution = re.sub(rf"\b{name}\b", f"{name}OfTheSolution", solution)
+    return solution
+
+
+def _without_imports_of(package: str, suite: str) -> str:
+    """Both are in one package in the end."""
+    if not package:
+        return suite
+    return re.sub(rf"\bimport\s+{re.escape(package)}\.(?:\w+|\*)\s*;", "", suite)
+
+
+def _package(text: str) -> str:
+    """The package that `text` declares; empty where it declares none."""
+    at = 0
+    while (match := _LEADING.match(text, at)) is not None:
+        if match[0].startswith("package"):
+            return "".join(match[0][len("package") :].split()).rstrip(";")
+        at = match.end()
+    return ""
 
 
 def _leading_imports(text: str) -> list[str]:

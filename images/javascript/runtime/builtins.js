@@ -1,87 +1,142 @@
 // What suites rely on, kept from the candidate: functions that compare and print values.
 'use strict';
 
+const { inspect } = require('util');
+
 const {
-  defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf,
+  create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, hasOwn,
 } = Object;
-const { ownKeys, apply } = Reflect;
+const {
+  apply, defineProperty: tryToDefine, get: lookUp, ownKeys,
+} = Reflect;
 
 const NAMESPACES = [
   Object, Reflect, JSON, Math, Number, String, Boolean, Symbol, BigInt, Array, Date, Promise,
-  RegExp, Map, Set, Error, Atomics, Intl,
+  RegExp, Map, Set, Error, Atomics, Intl, Buffer,
 ];
+// By these a suite may give a program another time and other chances.
+const REPLACED_BY_SUITES = new Set([Date.now, Math.random]);
 // Objects that programs make inherit from these, and an assignment to an inherited property that
-// cannot be written fails. So only those whose methods nobody gives to objects of their own.
+// cannot be written fails: where programs do that, a setter gives the object one of its own.
+const GIVEN_TO_HEIRS = new Set([
+  Object, Function, Error, Array, Map, Set, Date,
+].map((constructor) => constructor.prototype));
 const FIXED = [
-  Array, String, Number, Boolean, BigInt, Symbol, Map, Set, WeakMap, WeakSet, Promise, RegExp,
-  Date, ArrayBuffer, DataView, getPrototypeOf(Uint8Array),
+  ...GIVEN_TO_HEIRS,
+  ...[
+    String, Number, Boolean, BigInt, Symbol, Promise, WeakMap, WeakSet, RegExp, ArrayBuffer,
+    DataView, Buffer,
+  ].map((constructor) => constructor.prototype),
+  getPrototypeOf(Uint8Array.prototype),
 ];
 const ITERATORS = [[][Symbol.iterator](), new Map().entries(), new Set().values(), ''[Symbol.iterator]()];
-const WATCHED = [Object.prototype, Function.prototype, Error.prototype];
+// The language asks objects for these when it compares or prints them; a prototype that has none
+// gets none later.
+const HOOKS = ['toJSON', 'toString', 'valueOf', Symbol.toPrimitive, inspect.custom];
+const WATCHED = [
+  ...FIXED.map((prototype) => [prototype, 'constructor']),
+  [Error.prototype, 'name'], [Error.prototype, 'message'],
+];
+// What a suite means by these names is the language's, whatever a solution calls by them.
+const NAMES = [
+  'Array', 'BigInt', 'Boolean', 'Buffer', 'Date', 'Error', 'JSON', 'Map', 'Math', 'Number',
+  'Object', 'Promise', 'Proxy', 'RangeError', 'Reflect', 'RegExp', 'Set', 'String', 'Symbol',
+  'SyntaxError', 'TypeError', 'WeakMap', 'WeakSet', 'clearImmediate', 'clearInterval',
+  'clearTimeout', 'isFinite', 'isNaN', 'parseFloat', 'parseInt', 'queueMicrotask',
+  'setImmediate', 'setInterval', 'setTimeout', 'structuredClone',
+];
+
+function isObject(value) {
+  return typeof value === 'function' || (typeof value === 'object' && value !== null);
+}
+
+// Puts `value` behind an accessor that nothing changes in `object`, and in its heirs anything.
+function give(object, key, value) {
+  defineProperty(object, key, {
+    get() { return value; },
+    set(own) {
+      if (this === object || !isObject(this)) return;
+      tryToDefine(this, key, {
+        value: own, writable: true, enumerable: true, configurable: true,
+      });
+    },
+    enumerable: false,
+    configurable: false,
+  });
+}
 
 function fix(object) {
+  const heirs = GIVEN_TO_HEIRS.has(object);
   for (const key of ownKeys(object)) {
     const descriptor = getOwnPropertyDescriptor(object, key);
     if (!descriptor.configurable || key === 'constructor') continue;
-    if ('value' in descriptor && typeof descriptor.value === 'function') {
-      defineProperty(object, key, { writable: false, configurable: false });
-    } else if (!('value' in descriptor)) {
+    if (!('value' in descriptor)) {
       defineProperty(object, key, { configurable: false });
+    } else if (typeof descriptor.value === 'function') {
+      if (heirs && typeof key === 'string') give(object, key, descriptor.value);
+      else defineProperty(object, key, { writable: false, configurable: false });
     }
   }
 }
 
-// Fixes the built-in functions. Returns a function that says whether those that had to stay
-// open are still what they were.
-function keep() {
-  NAMESPACES.forEach((namespace) => {
-    for (const key of ownKeys(namespace)) {
-      const { configurable, value } = getOwnPropertyDescriptor(namespace, key);
-      // `name` and `length` are data that classes derived from these have themselves.
-      if (configurable && typeof value === 'function') {
-        defineProperty(namespace, key, { writable: false, configurable: false });
-      }
+// Functions only: `name` and `length` are data that classes derived from these have themselves.
+function fixStatic(namespace) {
+  for (const key of ownKeys(namespace)) {
+    const { configurable, value, get } = getOwnPropertyDescriptor(namespace, key);
+    if (!configurable || REPLACED_BY_SUITES.has(value)) continue;
+    if (get !== undefined) defineProperty(namespace, key, { configurable: false });
+    else if (typeof value === 'function') {
+      defineProperty(namespace, key, { writable: false, configurable: false });
     }
-  });
-  FIXED.forEach((constructor) => fix(constructor.prototype || constructor));
-  ITERATORS.forEach((iterator) => fix(getPrototypeOf(iterator)));
-  const globals = [
-    'Object', 'Array', 'String', 'Number', 'Boolean', 'JSON', 'Math', 'Map', 'Set', 'Promise',
-    'RegExp', 'Date', 'Reflect', 'Symbol', 'BigInt', 'Error', 'TypeError', 'RangeError',
-    'isNaN', 'isFinite', 'parseInt', 'parseFloat', 'structuredClone',
-  ];
-  for (const name of globals) {
-    if (name in globalThis) defineProperty(globalThis, name, { writable: false, configurable: false });
   }
-  const seen = [];
-  for (const object of WATCHED) {
-    for (const key of ownKeys(object)) {
-      const descriptor = getOwnPropertyDescriptor(object, key);
-      seen.push([object, key, descriptor.value, descriptor.get]);
+  if (typeof namespace === 'function' && !hasOwn(namespace, Symbol.hasInstance)) {
+    defineProperty(namespace, Symbol.hasInstance, { value: Function.prototype[Symbol.hasInstance] });
+  }
+}
+
+// Fixes the built-in functions. Returns a function that says which of what had to stay open is
+// not what it was, or null.
+function keep() {
+  NAMESPACES.forEach(fixStatic);
+  FIXED.forEach(fix);
+  for (const prototype of FIXED) {
+    for (const hook of HOOKS) {
+      if (!hasOwn(prototype, hook)) give(prototype, hook, lookUp(prototype, hook));
     }
+  }
+  ITERATORS.forEach((iterator) => fix(getPrototypeOf(iterator)));
+  const seen = [];
+  for (const [object, key] of WATCHED) {
+    const { value, get } = getOwnPropertyDescriptor(object, key);
+    seen.push([object, key, value, get]);
   }
   freeze(seen);
   return () => {
     for (let i = 0; i < seen.length; i += 1) {
       const [object, key, value, get] = seen[i];
       const now = getOwnPropertyDescriptor(object, key);
-      if (now === undefined || now.value !== value || now.get !== get) return String(key);
+      if (now === undefined || now.value !== value || now.get !== get) return key;
     }
     return null;
   };
 }
 
+// What the names of NAMES mean before a solution is loaded.
+function meanings() {
+  const found = create(null);
+  for (const name of NAMES) found[name] = globalThis[name];
+  return freeze(found);
+}
+
 // A candidate that is called by a suite could read the suite's text from the calling function.
 function hideText(text) {
   const original = Function.prototype.toString;
-  const includes = String.prototype.includes;
-  function toString() {
+  const { includes } = String.prototype;
+  Function.prototype.toString = function toString() {
     const source = apply(original, this, []);
-    return apply(includes, text, [source]) ? 'function () { [native code] }' : source;
-  }
-  defineProperty(Function.prototype, 'toString', {
-    value: toString, writable: false, configurable: false, enumerable: false,
-  });
+    const ofSuite = apply(includes, text, [source]) || apply(includes, source, [text]);
+    return ofSuite ? 'function () { [native code] }' : source;
+  };
 }
 
-module.exports = { keep, hideText };
+module.exports = { hideText, keep, meanings };

@@ -2,10 +2,10 @@
 'use strict';
 
 const fs = require('fs');
-const vm = require('vm');
+const { compileScript } = require('./scripts.js');
 
 try {
-  new vm.Script(fs.readFileSync('solution.js', 'utf8'), { filename: 'solution.js' });
+  compileScript(fs.readFileSync('solution.js', 'utf8'), 'solution.js');
 } catch (error) {
   const line = /:(\d+)/.exec(String(error.stack));
   console.error(`solution.js:${line ? line[1] : 1}: ${error.name}: ${error.message}`);

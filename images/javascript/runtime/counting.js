@@ -1,8 +1,12 @@
 // Counts what a suite asserts, by console.assert and by Node's assert module.
 'use strict';
 
-const { apply, ownKeys } = Reflect;
 const nodeAssert = require('assert');
+
+const { apply, ownKeys } = Reflect;
+const { Error, Object, String } = globalThis;
+const { AssertionError } = nodeAssert;
+const isInstance = Function.prototype[Symbol.hasInstance];
 
 class Counter {
   #suite;
@@ -27,6 +31,7 @@ class Counter {
     this.#report({ event: 'failed', line, expression, left: shown(left), right: shown(right) });
   }
 }
+Object.freeze(Counter.prototype);
 
 function shown(value) {
   return value === undefined ? '' : value;
@@ -51,7 +56,7 @@ function countedAssert(counter, inspect) {
     try {
       result = apply(original, this, args);
     } catch (error) {
-      if (error instanceof nodeAssert.AssertionError) {
+      if (apply(isInstance, AssertionError, [error])) {
         const compared = error.operator !== undefined && args.length > 1;
         if (compared) counter.fail(inspect(error.actual), inspect(error.expected));
         else counter.fail();
@@ -74,7 +79,7 @@ function countedAssert(counter, inspect) {
       if (typeof value === 'function' && key !== 'AssertionError' && key !== 'CallTracker'
         && key !== 'strict') made[key] = counted(value);
     }
-    made.AssertionError = nodeAssert.AssertionError;
+    made.AssertionError = AssertionError;
     return made;
   };
   const made = copy(nodeAssert);

@@ -8,20 +8,40 @@
 'use strict';
 
 const fs = require('fs');
-const vm = require('vm');
 const util = require('util');
-const { keep, hideText } = require('./builtins.js');
+const { hideText, keep, meanings } = require('./builtins.js');
 const { Counter, consoleAssert, countedAssert } = require('./counting.js');
-const { close, makeRequire } = require('./modules.js');
+const { close, makeRequire, takenModules } = require('./modules.js');
 const { Places } = require('./places.js');
+const { compileScript } = require('./scripts.js');
 
 const REPORT_FD = 3;
 const TOKEN_FD = 4;
+const TOKEN_BYTES = 32;
 
-const token = fs.readFileSync(TOKEN_FD, 'latin1');
-fs.closeSync(TOKEN_FD);
-const solutionText = fs.readFileSync('solution.js', 'utf8');
-const suiteText = fs.readFileSync('suite.js', 'utf8');
+// In memory of its own, wiped: what is read by usual means stays where `Buffer` shows it.
+function takeText(fd, size, encoding) {
+  const bytes = Buffer.alloc(size);
+  let have = 0;
+  let got = 1;
+  while (have < size && got > 0) {
+    got = fs.readSync(fd, bytes, have, size - have);
+    have += got;
+  }
+  fs.closeSync(fd);
+  const text = bytes.toString(encoding, 0, have);
+  bytes.fill(0);
+  return text;
+}
+
+function takeFile(path) {
+  const fd = fs.openSync(path);
+  return takeText(fd, fs.fstatSync(fd).size, 'utf8');
+}
+
+const token = takeText(TOKEN_FD, TOKEN_BYTES, 'latin1');
+const solutionText = takeFile('solution.js');
+const suiteText = takeFile('suite.js');
 // The suite is not for the candidate's eyes.
 fs.unlinkSync('suite.js');
 const places = new Places(Number(process.argv[2] || 0));
@@ -29,15 +49,27 @@ const places = new Places(Number(process.argv[2] || 0));
 const { stringify } = JSON;
 const { inspect } = util;
 const { apply } = Reflect;
-const { Script } = vm;
+const {
+  Error, Object, Set, String, setImmediate,
+} = globalThis;
 // Below fs, whose functions a candidate can replace by others.
 const { writeString } = process.binding('fs');
 const exit = process.reallyExit.bind(process);
+const activeResources = process.getActiveResourcesInfo.bind(process);
 const error = console.error.bind(console);
-const once = process.once.bind(process);
 
+// Of the language itself: by these a program fails, and no suite says that something is wrong.
+const OF_THE_LANGUAGE = new Set(
+  [TypeError, RangeError, ReferenceError, SyntaxError, EvalError, URIError],
+);
+// A suite that leaves what it catches alone has no way to fail but the program's status.
+const LEAVES = /\bexit(?:Code)?\b/;
+const THROWS = /\bthrow\b/;
+const CATCHES = /\bcatch\b/;
+
+// What is reported inherits from nothing: the language asks what it turns into JSON how to do that.
 function report(event) {
-  writeString(REPORT_FD, `${stringify(event)}\n`, null, 'latin1', undefined, {});
+  writeString(REPORT_FD, `${stringify({ __proto__: null, ...event })}\n`, null, 'latin1', undefined, {});
 }
 
 function ascii(text) {
@@ -75,72 +107,137 @@ function described(reason) {
   }
 }
 
+// Whether the suite itself has thrown `reason`, to say that something is wrong.
+function saysSo(reason) {
+  try {
+    return reason instanceof Error && !OF_THE_LANGUAGE.has(reason.constructor)
+      && places.first(String(reason.stack)).startsWith('suite.');
+  } catch {
+    return false;
+  }
+}
+
+function fail(expression) {
+  report({ event: 'failed', line: 0, expression: ascii(expression).slice(0, 500) });
+  exit(1);
+}
+
 function crash(reason) {
   error(reason);
+  if (phase === 'TEST' && saysSo(reason)) fail(described(reason));
   stop('RUNTIME_ERROR', described(reason));
 }
 
-function compiled(text, filename, verdict, describe) {
+function compiled(filename, verdict, describe, ...source) {
   try {
-    return new Script(text, { filename });
+    return compileScript(source[0], filename, ...source.slice(1));
   } catch (reason) {
     const line = /:(\d+)/.exec(String(reason.stack));
     return stop(verdict, `${describe}${filename}:${line ? line[1] : 1}: ${reason.name}: ${reason.message}`);
   }
 }
 
-function finish(changed) {
-  const altered = changed();
-  if (altered !== null && counter.failed === 0) {
-    stop('TAMPERED', `the solution replaced the built-in function ${altered}`);
-  }
-  report({ event: 'end', token, passed: counter.passed, failed: counter.failed });
-  exit(counter.failed ? 1 : 0);
-}
-
-function leave(changed) {
-  return (code = 0) => {
-    if (code === 0 || code === undefined) finish(changed);
-    stop('RUNTIME_ERROR', `the suite ended the program with status ${code}`);
-  };
+// Whatever the candidate does to the listeners of `name`, there is this one.
+function listen(name, listener) {
+  process.on(name, listener);
+  Object.defineProperty(process._events, name, {
+    get: () => listener, set() {}, enumerable: true, configurable: false,
+  });
 }
 
 // What a compiler made of `export const x` is no name of its own any more.
 function shareExports(exported) {
-  if (exported === null || typeof exported !== 'object' || !exported.__esModule) return;
+  if (exported === null || typeof exported !== 'object') return;
   for (const name of Object.keys(exported)) {
     if (!(name in globalThis)) globalThis[name] = exported[name];
   }
 }
 
-async function main() {
-  const suiteModule = { exports: {} };
-  const script = compiled(solutionText, 'solution.js', 'COMPILE_ERROR', '');
+// Whether something is still to come. Handles, such as those of the output, are there without that.
+function waits() {
+  return activeResources().some((name) => !name.endsWith('Wrap'));
+}
+
+class Suite {
+  #changed;
+  #run;
+  #done = false;
+  #console = Object.create(console, { assert: { value: consoleAssert(counter, error) } });
+  // Where the suite says that it has failed, without an assertion.
+  #process = Object.create(process, {
+    exit: { value: (code = this.#process.exitCode) => this.#leave(code || 0) },
+    exitCode: { value: undefined, writable: true },
+  });
+
+  // changed: names what of the built-in functions is not what it was.
+  constructor(script, require, changed) {
+    const module = { exports: {} };
+    const given = {
+      ...meanings(),
+      assert: require('assert'), console: this.#console, process: this.#process,
+      require, module, exports: module.exports,
+    };
+    this.#run = apply(script.runInThisContext(), undefined, SUITE_NAMES.map((name) => given[name]));
+    this.#changed = changed;
+  }
+
+  async run() {
+    // Also a candidate can say that nothing is left to do.
+    listen('beforeExit', () => {
+      if (!this.#done) stop('RUNTIME_ERROR', 'the suite awaits something that never happens');
+      setImmediate(() => {
+        // Node's own runner of tests says so by the status of the process.
+        if (!waits()) this.#leave(this.#process.exitCode || process.exitCode || 0);
+      });
+    });
+    try {
+      await this.#run();
+    } catch (reason) {
+      crash(reason);
+    }
+    this.#done = true;
+  }
+
+  #leave(code) {
+    if (code !== 0) fail(`the suite ended the program with status ${code}`);
+    const altered = this.#changed();
+    if (altered !== null && counter.failed === 0) {
+      stop('TAMPERED', `the solution replaced the built-in function ${altered}`);
+    }
+    if (counter.failed !== 0) exit(1);
+    const hasWays = LEAVES.test(suiteText) || (THROWS.test(suiteText) && !CATCHES.test(suiteText));
+    const passed = counter.passed || (hasWays ? 1 : 0);
+    report({ event: 'end', token, passed, failed: 0 });
+    exit(0);
+  }
+}
+
+// The names that a suite is given, and may use for something else.
+const SUITE_NAMES = [
+  ...Object.keys(meanings()), 'assert', 'console', 'process', 'require', 'module', 'exports',
+];
+
+function main() {
+  const script = compiled('solution.js', 'COMPILE_ERROR', '', solutionText);
   // In a function: a suite may use names that the solution has too, and may await.
-  const suite = compiled(
-    `(async (console, process, require, module, exports) => {${suiteText}\n})`,
+  const suiteScript = compiled(
     'suite.js', 'TEST_ERROR', 'the suite does not compile: ',
+    suiteText, `((${SUITE_NAMES}) => async () => {`, '\n})',
   );
-  const own = { assert: countedAssert(counter, shown) };
-  own['assert/strict'] = own.assert.strict;
-  const ownConsole = Object.create(console, {
-    assert: { value: consoleAssert(counter, error) },
-  });
+  const taken = takenModules(suiteText);
+  taken.assert = countedAssert(counter, shown);
+  taken['assert/strict'] = taken.assert.strict;
   const solutionModule = { exports: {} };
-  for (const part of [require('assert'), require('assert').strict]) Object.freeze(part);
-  Object.defineProperty(console, 'assert', {
-    value: ownConsole.assert, writable: false, configurable: false,
-  });
-  Object.defineProperty(globalThis, 'console', { value: console, writable: false, configurable: false });
   hideText(suiteText);
   const changed = keep();
-  const ownProcess = Object.create(process, { exit: { value: leave(changed) } });
-  const suiteRequire = makeRequire(solutionModule, own);
+  const suite = new Suite(suiteScript, makeRequire(solutionModule, taken), changed);
   close();
+  listen('uncaughtException', crash);
+  listen('unhandledRejection', crash);
+  Object.defineProperty(process, '_events', { writable: false, configurable: false });
   Object.assign(globalThis, {
     require: makeRequire(solutionModule), module: solutionModule, exports: solutionModule.exports,
   });
-  process.on('uncaughtException', crash);
   phase = 'LOAD';
   try {
     script.runInThisContext();
@@ -148,23 +245,9 @@ async function main() {
   } catch (reason) {
     crash(reason);
   }
-  const run = suite.runInThisContext();
   phase = 'TEST';
   report({ event: 'begin' });
-  once('beforeExit', () => {
-    // The suite itself waits for what never comes.
-    if (!done) stop('RUNTIME_ERROR', 'the suite awaits something that never happens');
-    finish(changed);
-  });
-  let done = false;
-  try {
-    await apply(run, undefined, [
-      ownConsole, ownProcess, suiteRequire, suiteModule, suiteModule.exports,
-    ]);
-  } catch (reason) {
-    crash(reason);
-  }
-  done = true;
+  suite.run();
 }
 
 main();

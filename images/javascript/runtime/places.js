@@ -5,6 +5,8 @@
 const fs = require('fs');
 const { SourceMap } = require('module');
 
+const { Number } = globalThis;
+
 const PLACE = /\b(solution|suite)\.js:(\d+)(?::(\d+))?/;
 const IN_SUITE = /\bsuite\.js:(\d+)(?::(\d+))?/;
 

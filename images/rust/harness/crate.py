@@ -24,7 +24,7 @@ _REFUSED = '\ncompile_error!("a solution must not use {word}: it reaches below t
 #: The item before the module takes an attribute that the solution leaves open.
 _SUITE_MODULE = """
 const _: () = ();
-#[cfg(test)] #[path = "suite.rs"] mod plum_suite;
+#[cfg(test)] #[path = "{folder}/suite.rs"] mod plum_suite;
 """
 #: Of the standard library whatever macros a solution has; the first three are counted.
 _COUNTED = ("assert", "assert_eq", "assert_ne")
@@ -33,10 +33,32 @@ _MACROS = (
     *("print", "println", "unreachable", "vec", "write", "writeln"),
 )
 _HEAD = (
-    "#[allow(unused_imports)] use super::*; {macros}"
+    "#[allow(unused_imports)] use super::*; {shield}{macros}"
     " #[test] fn plum_counts_other_checks() {{ ::{runtime}::other_checks({other_checks}) }} "
 )
-_INNER_ATTRIBUTES = re.compile(r"\s*(?:#!\[[^\]]*\]\s*)*")
+_INNER_ATTRIBUTES = re.compile(r"(?:\s+|//[^\n]*\n|/\*.*?\*/|#!\[[^\]]*\])*", re.DOTALL)
+#: What a suite means by these names is the language's, whatever a solution declares so.
+_PRELUDE = {
+    **{name: f"option::Option::{name}" for name in ("Some", "None")},
+    **{name: f"result::Result::{name}" for name in ("Ok", "Err")},
+    **{"Box": "boxed::Box", "Option": "option::Option", "String": "string::String"},
+    "Vec": "vec::Vec",
+    **{
+        f"{kind}{size}": f"primitive::{kind}{size}"
+        for kind in "iu"
+        for size in (8, 16, 32, 64, 128)
+    },
+    **{
+        name: f"primitive::{name}"
+        for name in ("bool", "char", "f32", "f64", "isize", "str", "usize")
+    },
+}
+_DECLARED = (
+    r"\b(?:struct|enum|union|trait|type|as)\s+(?:r#)?{name}\b|\benum\b[^{{]*{{[^}}]*\b{name}\b"
+)
+_TEST = re.compile(r"#\s*\[\s*test\s*\]")
+_MAIN = re.compile(r"^\s*(?:pub\s+)?fn\s+main\s*\(", re.MULTILINE)
+_RUNS_MAIN = "#[test] fn plum_runs_main() -> impl ::std::process::Termination { main() } "
 _OTHER_CHECK = re.compile(
     r"\b(?:panic|unreachable|todo|unimplemented|debug_assert\w*)!|\.(?:unwrap|expect)(?:_err)?\("
     r"|\?\s*;|\bErr\b|\bshould_panic\b|\bprocess::(?:exit|abort)\b"
@@ -54,14 +76,17 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
         text += _REFUSED.format(word=next(filter(None, match.groups())))
     if not suite:
         return {"files": {"solution.rs": text}, "arguments": arguments(prepared)}
-    # A name that the solution cannot take for a crate of its own.
-    runtime = f"plum_{secrets.token_hex(8)}"
+    # A name that the solution cannot take for a crate of its own, and a place that it cannot read.
+    runtime, folder = f"plum_{secrets.token_hex(8)}", secrets.token_hex(16)
     given = [*arguments(prepared), "--extern", f"{runtime}={prepared}/libtest.rlib"]
-    files = {"solution.rs": text + _SUITE_MODULE, "suite.rs": _suite_module(suite, runtime)}
+    files = {
+        "solution.rs": text + _SUITE_MODULE.format(folder=folder),
+        f"{folder}/suite.rs": _suite_module(solution, suite, runtime),
+    }
     return {"files": files, "arguments": given}
 
 
-def _suite_module(suite: str, runtime: str) -> str:
+def _suite_module(solution: str, suite: str, runtime: str) -> str:
     """The suite with its own macros and imports before it, on its first line."""
     meanings = {name: f"counted_{name}" for name in _COUNTED}
     meanings |= {name: f"library::{name}" for name in _MACROS}
@@ -70,11 +95,19 @@ def _suite_module(suite: str, runtime: str) -> str:
         f" {{ ($($t:tt)*) => {{ ::{runtime}::{meaning}!($($t)*) }} }}"
         for name, meaning in meanings.items()
     )
+    shield = "".join(
+        f"#[allow(unused_imports)] use ::std::{path}; "
+        for name, path in _PRELUDE.items()
+        if re.search(_DECLARED.format(name=name), solution)
+    )
     head = _HEAD.format(
+        shield=shield,
         macros=macros,
         runtime=runtime,
         other_checks=int(_OTHER_CHECK.search(suite) is not None),
     )
+    if _TEST.search(suite) is None and _MAIN.search(suite) is not None:
+        head += _RUNS_MAIN
     match = _INNER_ATTRIBUTES.match(suite)
     start = match.end() if match is not None else 0
     return suite[:start] + head + suite[start:]

@@ -24,6 +24,8 @@ from typing import Any
 from sandbox_server.worker.harness import load_harness
 from sandbox_server.worker.language import Language
 
+_MARK = "\ufeff"
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -49,6 +51,8 @@ class Hooks:
 
     def sources(self, solution: str, suite: str, prepared: str) -> Sources:
         """What the first stage is given."""
+        # Editors put a byte order mark before a text; within a file of two it is an error.
+        solution, suite = solution.removeprefix(_MARK), suite.removeprefix(_MARK)
         function: Callable[[str, str, str], dict[str, Any]] | None
         function = getattr(self._module, "sources", None)
         if function is None:

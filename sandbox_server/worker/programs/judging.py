@@ -28,7 +28,7 @@ from sandbox_server.worker.programs.classify import (
     verdict,
 )
 from sandbox_server.worker.programs.hooks import Hooks, Sources
-from sandbox_server.worker.programs.report import read_report
+from sandbox_server.worker.programs.report import quote_suite, read_report
 from sandbox_server.worker.protocol import Limits
 from sandbox_server.worker.toolchain import HOME, Command, fill
 
@@ -150,7 +150,7 @@ class ProgramHarness:
         finally:
             os.close(report_in)
         _, stderr = jail.output()
-        report = read_report(facts.report, token)
+        report = quote_suite(read_report(facts.report, token), task.test)
         return classify_run(facts, report, stderr.decode("utf-8", "replace"))
 
     def check(self, candidates: Sequence[dict[str, Any]], jail: Jail) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ Events, with those keys that are known:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox_server.worker.protocol import PHASES, VERDICTS
@@ -76,6 +76,19 @@ def read_report(data: bytes | None, token: str) -> Report:
                 facts.update(ended=True, passed=_count(event, "passed"))
                 facts["failed"] = _count(event, "failed")
     return Report(failures=failures, **facts)
+
+
+def quote_suite(report: Report, suite: str) -> Report:
+    """`report` with the line of `suite` for an expression that it leaves out.
+
+    A program that does not hold the text of its suite's assertions cannot look there for them.
+    """
+    failure = report.first_failure
+    lines = suite.split("\n")
+    if failure is None or failure["expression"] or not 0 < failure["line"] <= len(lines):
+        return report
+    expression = lines[failure["line"] - 1].strip()[:_TEXT]
+    return replace(report, first_failure={**failure, "expression": expression})
 
 
 def _event(line: bytes) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sandbox_server.worker.jail_contract import Exit, StageFacts
 from sandbox_server.worker.programs.classify import classify_run, read_diagnostics
-from sandbox_server.worker.programs.report import Report, read_report
+from sandbox_server.worker.programs.report import Report, quote_suite, read_report
 
 TOKEN = "t" * 32
 END = {"event": "end", "token": TOKEN, "passed": 2, "failed": 0}
@@ -99,3 +99,14 @@ def test_diagnostics_are_read_by_the_languages_own_pattern() -> None:
     pattern = r"^(?P<file>\S+?):(?P<line>\d+): error: (?P<message>.*)$"
     found = read_diagnostics("a.c:3: error: no\nnoise\nb.c:4: error: never\n", pattern)
     assert [(d.file, d.line, d.message) for d in found] == [("a.c", 3, "no"), ("b.c", 4, "never")]
+
+
+def test_an_expression_that_a_program_does_not_tell_is_the_suites_line() -> None:
+    suite = "int main() {\n  assert(f() == 1);\n}"
+    report = read_report(_lines(BEGIN, {"event": "failed", "line": 2}), TOKEN)
+    told = quote_suite(report, suite).first_failure
+    assert told is not None
+    assert told["expression"] == "assert(f() == 1);"
+    for line in (0, 4):
+        report = read_report(_lines(BEGIN, {"event": "failed", "line": line}), TOKEN)
+        assert quote_suite(report, suite) == report

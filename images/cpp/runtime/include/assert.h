@@ -8,6 +8,10 @@ void plum_held(int side) noexcept;
                               const char* function) noexcept;
 }
 #endif
+#ifndef PLUM_EXAMINE
+#define PLUM_EXAMINE(...)
+#define PLUM_TEXT(text) text
+#endif
 
 #undef assert
 #ifdef NDEBUG
@@ -16,6 +20,7 @@ void plum_held(int side) noexcept;
 // PLUM_SIDE, where it is used: 0 in the solution, 1 in the suite.
 #define assert(...)                                                                         \
   (static_cast<bool>(__VA_ARGS__)                                                           \
-       ? plum_held(PLUM_SIDE)                                                               \
-       : plum_failed(PLUM_SIDE, #__VA_ARGS__, __FILE__, __LINE__, __PRETTY_FUNCTION__))
+       ? PLUM_EXAMINE(__VA_ARGS__) plum_held(PLUM_SIDE)                                      \
+       : plum_failed(PLUM_SIDE, PLUM_TEXT(#__VA_ARGS__), __FILE__, __LINE__,                 \
+                     __PRETTY_FUNCTION__))
 #endif

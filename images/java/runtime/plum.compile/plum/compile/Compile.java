@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import javax.lang.model.element.Modifier;
 import javax.tools.Diagnostic;
@@ -47,6 +48,8 @@ public final class Compile {
       "-proc:none", "-implicit:none", "-nowarn", "-g:source,lines", "-XDstringConcat=inline",
       "-Xmaxerrs", "20");
 
+  private static final Set<String> ROOTS = Set.of("java", "javax", "jdk");
+
   private Compile() {}
 
   public static void main(String[] arguments) throws IOException {
@@ -72,6 +75,8 @@ public final class Compile {
       if (nameOf(unit.getSourceFile()).equals("suite.java")) {
         suite.scan(unit, null);
         suite.missing = suite.main == null;
+      } else {
+        refusePackages(unit, errors);
       }
     }
     if (errors.count != 0) {
@@ -93,6 +98,16 @@ public final class Compile {
     }
     Files.writeString(target.resolve("suite.txt"), suite.main + "\n" + suite.waysToFail + "\n");
     return true;
+  }
+
+  /** A class that is called as the JDK's packages begin would stand before them all. */
+  private static void refusePackages(CompilationUnitTree unit, Errors errors) {
+    for (Tree type : unit.getTypeDecls()) {
+      if (type instanceof ClassTree && ROOTS.contains(((ClassTree) type).getSimpleName().toString())) {
+        errors.count++;
+        System.err.println("solution.java:1: a class must not be called as a package of the JDK");
+      }
+    }
   }
 
   private static String nameOf(FileObject file) {

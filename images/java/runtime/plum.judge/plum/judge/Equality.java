@@ -1,11 +1,14 @@
 package plum.judge;
 
+import java.lang.reflect.Array;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Modifier;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import jdk.internal.reflect.ReflectionFactory;
 
 /**
@@ -46,16 +49,58 @@ final class Equality {
     if (Modifier.isAbstract(type.getModifiers()) || type.isEnum()) {
       return false;
     }
-    try {
-      // Of this one no constructor runs, and nobody has seen what it is compared with.
-      Constructor<?> make = ReflectionFactory.getReflectionFactory()
-          .newConstructorForSerialization(type, Object.class.getDeclaredConstructor());
-      Object one = make.newInstance();
-      List<Object> other = new ArrayList<>();
-      other.add(new Object());
-      return one.equals(other) || one.equals(new Object());
-    } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
-      return false;
+    List<Object> others = others();
+    for (Object one : instances(type)) {
+      for (Object other : others) {
+        try {
+          if (one.equals(other)) {
+            return true;
+          }
+        } catch (RuntimeException | LinkageError e) {
+          continue; // a cast that fails is no lie
+        }
+      }
     }
+    return false;
+  }
+
+  /** Values that nobody has seen. */
+  private static List<Object> others() {
+    int number = new SecureRandom().nextInt();
+    String text = Integer.toHexString(number);
+    List<Object> list = new ArrayList<>(List.of(number, text));
+    return List.of(
+        new Object(), list, number, (long) number, number / 3.0, text, Map.of(text, number),
+        Set.of(text), new int[] {number});
+  }
+
+  /** Some of `type`: one that no constructor has seen, and what those make of nothing. */
+  private static List<Object> instances(Class<?> type) {
+    List<Object> made = new ArrayList<>();
+    try {
+      made.add(ReflectionFactory.getReflectionFactory()
+          .newConstructorForSerialization(type, Object.class.getDeclaredConstructor())
+          .newInstance());
+    } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
+      return made;
+    }
+    for (Constructor<?> constructor : type.getDeclaredConstructors()) {
+      try {
+        constructor.setAccessible(true);
+        Object[] nothing = new Object[constructor.getParameterCount()];
+        for (int i = 0; i < nothing.length; i++) {
+          nothing[i] = nothing(constructor.getParameterTypes()[i]);
+        }
+        made.add(constructor.newInstance(nothing));
+      } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
+        continue; // it needs more than that
+      }
+    }
+    return made;
+  }
+
+  private static Object nothing(Class<?> type) {
+    // An array's elements are what a field holds to which nothing was assigned.
+    return type.isPrimitive() ? Array.get(Array.newInstance(type, 1), 0) : null;
   }
 }

@@ -42,7 +42,7 @@ public final class Judge {
     }
     report.begin();
     try {
-      Class<?> suite = Class.forName(program.main, true, program);
+      Class<?> suite = program.loadSuite();
       Method main = suite.getDeclaredMethod("main", String[].class);
       main.setAccessible(true);
       main.invoke(null, (Object) new String[0]);

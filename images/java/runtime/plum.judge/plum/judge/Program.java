@@ -8,6 +8,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import jdk.internal.reflect.Reflection;
 
 /** The classes of solution and suite, taken from the working folder and kept in memory only. */
 final class Program extends ClassLoader {
@@ -20,6 +22,7 @@ final class Program extends ClassLoader {
   final int waysToFail;
   private final Map<String, byte[]> waiting = new HashMap<>();
   private final List<String> solution;
+  private final List<String> suite;
 
   static {
     registerAsParallelCapable();
@@ -34,8 +37,9 @@ final class Program extends ClassLoader {
     Files.delete(folder.resolve("suite.txt"));
     // The solution first: a class file that bears the same name as one of the suite's must not win.
     solution = take(folder.resolve(SOLUTION).toFile());
-    for (String name : take(folder.resolve(SUITE).toFile())) {
-      setClassAssertionStatus(name, true);
+    suite = take(folder.resolve(SUITE).toFile());
+    for (String name : suite) {
+      super.setClassAssertionStatus(name, true);
     }
     Files.delete(folder);
   }
@@ -76,6 +80,29 @@ final class Program extends ClassLoader {
       }
     }
   }
+
+  /** Loads the suite, and returns the class that it begins in: none of it is initialised. */
+  Class<?> loadSuite() throws ClassNotFoundException {
+    for (String name : suite) {
+      // What a suite expects is its own affair: a solution could look it up by reflection.
+      Reflection.registerFieldsToFilter(Class.forName(name, false, this), Set.of("*"));
+    }
+    return Class.forName(main, false, this);
+  }
+
+  // A solution, which reaches its own loader, would switch off the suite's assertions.
+
+  @Override
+  public void setDefaultAssertionStatus(boolean enabled) {}
+
+  @Override
+  public void setPackageAssertionStatus(String name, boolean enabled) {}
+
+  @Override
+  public void setClassAssertionStatus(String name, boolean enabled) {}
+
+  @Override
+  public void clearAssertionStatus() {}
 
   /** The solution's classes that have been loaded. */
   List<Class<?>> loadedOfSolution() {
