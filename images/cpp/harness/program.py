@@ -81,7 +81,7 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
             other_checks=int(_OTHER_CHECK.search(suite) is not None),
             comparisons=f"\n{_COMPARISONS}\n" if bendable else "(void)random;",
         )
-    return {"files": {"program.cpp": text}, "arguments": arguments(solution, prepared)}
+    return {"files": {"program.cpp": text}, "arguments": arguments(solution, suite, prepared)}
 
 
 def broken_suite(messages: Sequence[str]) -> bool:
