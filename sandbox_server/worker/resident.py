@@ -3,7 +3,8 @@
 For compilers that take longer to start than to compile. Each slot has one, in a
 jail of its own, beside the one that candidates run in: it is given their text
 and runs nothing of it. It is started afresh where it ends, where a request
-reaches a limit, and after so many requests, so that nothing it may gather lasts.
+reaches a limit, where it has grown, and after so many requests, so that nothing
+it may gather lasts.
 
 A request is an archive of files (`files.pack`). The answer is a byte, 0 where it
 went well; four bytes, the length of a text, and that; and an archive. Both
@@ -80,21 +81,26 @@ class Resident:
             Cancelled: the gateway took the execution back.
             JailError: the jail is gone.
         """
-        if self._requests >= _MOST_REQUESTS:
-            self._end()
+        if self._line is not None and self._is_spent(limits):
+            self.end()
         line = self._line or self._start(program, limits)
         self._requests += 1
         exchange = _Exchange(line, self._meter, limits, request)
         outcome = exchange.run(stop)
         if outcome == "answered":
             return exchange.answer()
-        exit = self._end()
+        exit = self.end()
         if outcome == "cancelled":
             raise Cancelled("cancelled")
         if outcome == "too much":
             exit = Exit(TOO_MUCH_TO_COLLECT, None)
         limit = outcome if outcome in ("cpu", "wall", "memory") else None
         return Answer(exit, limit, b"", b"", exchange.usage())
+
+    def _is_spent(self, limits: Limits) -> bool:
+        # What it keeps of its memory must not be the next request's fault.
+        grown = self._meter.sampled_peak_bytes() > limits.memory_bytes // 2
+        return grown or self._requests >= _MOST_REQUESTS
 
     def _start(self, program: Program, limits: Limits) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -107,7 +113,8 @@ class Resident:
         self._requests = 0
         return ours
 
-    def _end(self) -> Exit:
+    def end(self) -> Exit:
+        """Ends the program, which was asked before; how it did."""
         if self._line is not None:
             self._line.close()
             self._line = None

@@ -72,6 +72,10 @@ class Meter:
             return self._cgroup.oom_kills() > self._oom_kills_at_start
         return self._peak_bytes > limit_bytes
 
+    def sampled_peak_bytes(self) -> int:
+        """Most memory that was seen whenever somebody looked."""
+        return self._peak_bytes
+
     def waited_s(self) -> float:
         """Time that the jail was ready to run while others had the processors."""
         return self._look().run_delay_s
