@@ -41,7 +41,7 @@ import javax.tools.ToolProvider;
  * lines: the class that the suite begins in, and how many ways to fail it has. Prints an error a
  * line, as FILE:LINE: MESSAGE.
  *
- * <p>Without arguments it does so once, in the working folder; see {@link Server} for the other way.
+ * <p>Without arguments it does so once, in the working folder; {@link Server} is the other way.
  */
 public final class Compile {
   static final String SOLUTION = "solution.java";

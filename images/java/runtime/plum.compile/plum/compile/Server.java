@@ -10,6 +10,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.reflect.Constructor;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.TreeMap;
@@ -86,7 +87,7 @@ final class Server {
   }
 
   private static Map<String, String> unpack(byte[] archive) {
-    int head = Integer.reverseBytes(java.nio.ByteBuffer.wrap(archive).getInt());
+    int head = Integer.reverseBytes(ByteBuffer.wrap(archive).getInt());
     int at = Integer.BYTES + head;
     String entries = new String(archive, Integer.BYTES, head, StandardCharsets.US_ASCII);
     Map<String, String> files = new TreeMap<>();
@@ -98,12 +99,15 @@ final class Server {
     return files;
   }
 
+  private static boolean isPlain(int c) {
+    return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\';
+  }
+
   private static void pack(Map<String, byte[]> files, DataOutputStream answer) throws IOException {
     StringBuilder head = new StringBuilder("[");
     files.forEach((path, data) -> {
       head.append(head.length() == 1 ? "" : ", ").append("[\"");
-      path.chars().forEach(c -> head.append(
-          c > 0x7e || c == '"' || c == '\\' ? String.format("\\u%04x", c) : "" + (char) c));
+      path.chars().forEach(c -> head.append(isPlain(c) ? (char) c : String.format("\\u%04x", c)));
       head.append("\", ").append(data.length).append(", ").append(MODE).append(']');
     });
     byte[] bytes = head.append(']').toString().getBytes(StandardCharsets.US_ASCII);
