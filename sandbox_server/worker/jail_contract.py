@@ -150,6 +150,21 @@ class Jail(Protocol):
             JailError: the sandbox failed; says nothing about the candidate.
         """
 
+    @property
+    def has_resident(self) -> bool:
+        """Whether there is a jail beside this one for a program that stays."""
+
+    def ask_resident(
+        self, program: Program, request: bytes, limits: Limits
+    ) -> tuple[StageFacts, int]:
+        """What `program` answers to `request`, as from `run_program`; it stays for the next one.
+
+        limits: of this request alone. See `resident` for what is sent.
+
+        Raises:
+            JailError: the sandbox failed; says nothing about the candidate.
+        """
+
     def output(self) -> tuple[bytes, bytes]:
         """What is kept of the standard output and error of the last stage."""
 

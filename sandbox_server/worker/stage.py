@@ -24,10 +24,10 @@ KEPT_OUTPUT_BYTES = 64 << 10
 MAX_REPORT_BYTES = 1 << 20
 
 _CHUNK_BYTES = 1 << 16
-_SAMPLE_EVERY_S = 0.02
+SAMPLE_EVERY_S = 0.02
 #: However busy the machine: past this many times the wall limit a stage ends.
-_WALL_STRETCH = 10
-_STOP_GRACE_S = 10.0
+WALL_STRETCH = 10
+STOP_GRACE_S = 10.0
 
 
 @dataclass
@@ -72,6 +72,10 @@ class Meter:
             return self._cgroup.oom_kills() > self._oom_kills_at_start
         return self._peak_bytes > limit_bytes
 
+    def sampled_peak_bytes(self) -> int:
+        """Most memory that was seen whenever somebody looked."""
+        return self._peak_bytes
+
     def waited_s(self) -> float:
         """Time that the jail was ready to run while others had the processors."""
         return self._look().run_delay_s
@@ -108,7 +112,7 @@ class Watch:
         self._attend = attend
         self._stop_at: float | None = None
         self._started = time.monotonic()
-        self._next_look = self._started + _SAMPLE_EVERY_S
+        self._next_look = self._started + SAMPLE_EVERY_S
         self.report: bytearray = bytearray()
         self.limit: str | None = None
         self.wall_time_s = 0.0
@@ -140,7 +144,7 @@ class Watch:
             poll.register(fd, select.POLLIN)
         stopped_at: float | None = None
         while True:
-            events = {fd for fd, _ in poll.poll(_SAMPLE_EVERY_S * 1000)}
+            events = {fd for fd, _ in poll.poll(SAMPLE_EVERY_S * 1000)}
             self._listen(events, poll)
             for fd in events & open_fds:
                 if not self._drain(fd):
@@ -149,8 +153,8 @@ class Watch:
             if control_fd in events:
                 return self._end(read_control(), open_fds)
             if stopped_at is not None:
-                if time.monotonic() - stopped_at > _STOP_GRACE_S:
-                    raise JailError(f"the jail did not end within {_STOP_GRACE_S} s")
+                if time.monotonic() - stopped_at > STOP_GRACE_S:
+                    raise JailError(f"the jail did not end within {STOP_GRACE_S} s")
             elif (interrupt_fd in events and interrupted()) or self._is_over():
                 stopped_at = time.monotonic()
                 poll.unregister(interrupt_fd)
@@ -205,7 +209,7 @@ class Watch:
         moment = time.monotonic()
         if moment < self._next_look:
             return False
-        self._next_look = moment + _SAMPLE_EVERY_S
+        self._next_look = moment + SAMPLE_EVERY_S
         elapsed_s = moment - self._started
         if self._meter.cpu_time_s() > self._limits.cpu_time_s:
             self.limit = "cpu"
@@ -215,7 +219,7 @@ class Watch:
             slept_s = elapsed_s - self._meter.waited_s()
             if (
                 slept_s > self._limits.wall_time_s
-                or elapsed_s > self._limits.wall_time_s * _WALL_STRETCH
+                or elapsed_s > self._limits.wall_time_s * WALL_STRETCH
             ):
                 self.limit = "wall"
         return self.limit is not None

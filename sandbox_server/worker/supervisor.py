@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ from sandbox_server.worker.orders import (
     RoleOrder,
 )
 from sandbox_server.worker.protocol import Limits, Usage
-from sandbox_server.worker.stage import Captured, Meter, Watch
+from sandbox_server.worker.resident import Answer, Interrupt, Resident
+from sandbox_server.worker.stage import STOP_GRACE_S, Captured, Meter, Watch
 from sandbox_server.worker.writable import SCRATCH
 
 
@@ -126,6 +128,22 @@ class SlotJail:
         stage = _described_program(program, collected, limits)
         return self._run(stage, limits, report_fd, program.fds), collected
 
+    @property
+    def has_resident(self) -> bool:
+        """See `jail_contract.Jail`."""
+        return self._slot.resident is not None
+
+    def ask_resident(
+        self, program: Program, request: bytes, limits: Limits
+    ) -> tuple[StageFacts, int]:
+        """See `jail_contract.Jail`."""
+        answer = self._slot.ask(program, request, limits)
+        self.stdout, self.stderr = Captured(), Captured()
+        self.stderr.add(answer.text)
+        self._usage = answer.usage
+        facts = StageFacts({"program": answer.exit}, answer.limit, None)
+        return facts, self.hand_over(answer.archive)
+
     def output(self) -> tuple[bytes, bytes]:
         """See `jail_contract.Jail`."""
         return bytes(self.stdout.kept), bytes(self.stderr.kept)
@@ -193,7 +211,10 @@ class Supervisor:
         cgroup: SlotCgroup | None,
         language: Language,
         harness: Harness,
+        resident: Resident | None = None,
     ) -> None:
+        """resident: a program that stays, in a jail of its own."""
+        self.resident = resident
         self._worker = worker
         self._requests = _Unbuffered(worker)
         self._init = init
@@ -281,6 +302,45 @@ class Supervisor:
             messages.send_bytes(self._init, order, [*output, *stage.fds])
         except OSError as e:
             raise JailError(f"the jail's first process is gone: {e}") from e
+
+    def start_program(self, program: Program, limits: Limits) -> Meter:
+        """See `resident.Host`. What it writes to its standard output and error is lost.
+
+        Raises:
+            JailError: the jail is gone.
+        """
+        with open(os.devnull, "r+b") as null:
+            stage = _described_program(program, null.fileno(), limits)
+            meter = self.ready(limits, stage.forked)
+            self.begin(stage, (null.fileno(), null.fileno()), limits)
+        return meter
+
+    def stop_program(self) -> Exit:
+        """See `resident.Host`.
+
+        Raises:
+            JailError: the jail is gone.
+        """
+        try:
+            messages.send_bytes(self._init, STOP, ())
+        except OSError as e:
+            raise JailError(f"the jail's first process is gone: {e}") from e
+        answered, _, _ = select.select([self._init], [], [], STOP_GRACE_S)
+        if not answered:
+            os.kill(self._init_pid, signal.SIGKILL)
+            raise JailError(f"the jail did not end within {STOP_GRACE_S} s")
+        return Exit(*self._read_end().exits[0])
+
+    def ask(self, program: Program, request: bytes, limits: Limits) -> Answer:
+        """What the resident answers.
+
+        Raises:
+            Cancelled: the gateway took the execution back.
+            JailError: the resident's jail is gone.
+        """
+        assert self.resident is not None
+        stop = Interrupt(self._worker.fileno(), self._gateway_cancels)
+        return self.resident.ask(program, request, limits, stop)
 
     def watch(self, watch: Watch) -> Ended:
         """Waits for the end of the stage and says how it ended.

@@ -63,6 +63,9 @@ class Programs:
     solution_file: str
     suite_file: str
     compile: Command | None
+    #: A program that stays and is asked in the place of `compile` and `check`, where a platform
+    #: has a jail for it; empty where there is none. With places, as in a command.
+    resident: tuple[str, ...]
     run: Command
     check: Command | None
     #: A compiler's line about an error, with the groups `file`, `line` and `message`.
@@ -100,6 +103,7 @@ def read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Program
         solution_file=data["source_file"],
         suite_file=data["suite_file"],
         compile=_command(data.get("compile"), limits),
+        resident=tuple(data.get("resident", {}).get("command", ())),
         run=Command(tuple(data["run"]["command"]), limits, ()),
         check=_command(data.get("check"), limits),
         diagnostic=table.get("diagnostic", ""),

@@ -10,26 +10,34 @@ neighbours, and they end too:
 
     worker ── supervisor ── init (pid 1 of the jail) ── candidate, judge
        └───── zygote
+
+A language with a program that stays (see `resident`) has a second jail for it
+beside each slot's, with a first process of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from sandbox_server.worker import cgroups, linux, messages, protocol
+from sandbox_server.worker import cgroups, isolation, linux, messages, protocol
 from sandbox_server.worker.build import JailSettings, build_jail, jail_came_up
 from sandbox_server.worker.errors import JailError
 from sandbox_server.worker.isolation import Layer
 from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language
+from sandbox_server.worker.resident import Resident
 from sandbox_server.worker.supervisor import Supervisor
+
+#: Added to a slot's number for the jail of its resident: every jail has users of its own.
+_RESIDENTS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -58,26 +66,34 @@ def serve(requests: socket.socket, settings: Settings) -> None:
 def _make_slot(
     worker: socket.socket, slot: int, settings: Settings, requests: socket.socket
 ) -> None:
-    supervisor_end, init_end = messages.pair()
-    with supervisor_end, init_end:
+    programs = settings.language.programs
+    numbers = [slot]
+    if programs is not None and programs.resident:
+        numbers.append(slot + _RESIDENTS)
+    pairs = [messages.pair() for _ in numbers]
+    supervisor_ends = [pair[0] for pair in pairs]
+    init_ends = [pair[1] for pair in pairs]
+    with contextlib.ExitStack() as ours:
+        for end in (*supervisor_ends, *init_ends):
+            ours.enter_context(end)
         if os.fork() == 0:
             _in_child(
-                requests, init_end, lambda: _supervise(worker, supervisor_end, slot, settings)
+                [requests, *init_ends],
+                lambda: _supervise(worker, supervisor_ends, slot, settings),
             )
-        if os.fork() == 0:
-            _in_child(
-                requests, supervisor_end, lambda: _build(worker, init_end, slot, settings.jail)
-            )
+        for number, end in zip(numbers, init_ends, strict=True):
+            if os.fork() == 0:
+                others = [requests, *supervisor_ends, *(e for e in init_ends if e is not end)]
+                _in_child(others, functools.partial(_build, worker, end, number, settings.jail))
 
 
-def _in_child(
-    requests: socket.socket, others_end: socket.socket, main: Callable[[], None]
-) -> NoReturn:
+def _in_child(others: Sequence[socket.socket], main: Callable[[], None]) -> NoReturn:
+    """others: ends of sockets that are not this child's."""
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        requests.close()
-        others_end.close()
+        for other in others:
+            other.close()
         main()
         status = 0
     except ConnectionError:
@@ -95,10 +111,21 @@ def _build(
     build_jail(control, slot, settings)
 
 
-def _supervise(worker: socket.socket, init: socket.socket, slot: int, settings: Settings) -> None:
-    """The supervisor's whole life; the worker hears first how the jail came up."""
+def _supervise(
+    worker: socket.socket, inits: Sequence[socket.socket], slot: int, settings: Settings
+) -> None:
+    """The supervisor's whole life; the worker hears first how the jail came up.
+
+    inits: connections to the first process of the candidates' jail and, where there is one, of
+        the resident's.
+    """
+    init, *others = inits
     pid, error, layers = jail_came_up(init)
     group, group_layers = _make_group(settings, slot, pid)
+    resident = None
+    for other in others:
+        resident, other_error = _make_resident(worker, other, slot + _RESIDENTS, settings)
+        error = error or other_error
     hello = {
         "op": "slot",
         "error": error,
@@ -113,8 +140,28 @@ def _supervise(worker: socket.socket, init: socket.socket, slot: int, settings: 
             cgroup=group,
             language=settings.language,
             harness=settings.harness,
+            resident=resident,
         )
         supervisor.serve()
+
+
+def _make_resident(
+    worker: socket.socket, init: socket.socket, number: int, settings: Settings
+) -> tuple[Resident | None, str | None]:
+    """None where jails share their folders; and why its jail did not come up, where it did not."""
+    pid, error, layers = jail_came_up(init)
+    if error is not None or not isolation.in_force("mount_namespace", layers):
+        return None, error
+    group, _ = _make_group(settings, number, pid)
+    host = Supervisor(
+        worker,
+        init,
+        pid,
+        cgroup=group,
+        language=settings.language,
+        harness=settings.harness,
+    )
+    return Resident(host), None
 
 
 def _make_group(

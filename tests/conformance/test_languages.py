@@ -6,13 +6,19 @@ toolchain is not on this machine is skipped here; its image has it.
 
 from __future__ import annotations
 
+import re
+import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.worker_process import WorkerProcess
+from sandbox_server.worker.language import load_language
+from sandbox_server.worker.programs.hooks import Hooks
+from sandbox_server.worker.programs.prepared import find_or_prepare
+from sandbox_server.worker.toolchain import fill
+from tests.worker_process import IMAGES, WorkerProcess
 
 _CASES = Path(__file__).parent / "cases"
 LANGUAGES = sorted(path.name for path in _CASES.iterdir() if path.name != "python")
@@ -72,6 +78,56 @@ def test_a_compiler_is_stopped_by_limits_of_its_own(worker_of: StartWorker) -> N
         wall_time_s=1,
     )
     assert result["verdict"] == "PASSED", result
+
+
+_JAVA_SUITE = """
+public class Main {
+    public static void main(String[] args) {
+        if (new Solution().two() != 2) throw new AssertionError();
+    }
+}
+"""
+
+
+def test_a_compiler_that_stays_knows_nothing_of_earlier_candidates(
+    worker_of: StartWorker,
+) -> None:
+    worker = worker_of("java")
+    own = "class Solution { int two() { return Helper.TWO; } }\n"
+    declared = own + "class Helper { static final int TWO = 2; }\nclass Integer {}\n"
+    for solution, verdict in [(declared, "PASSED"), (own, "COMPILE_ERROR"), (declared, "PASSED")]:
+        result = worker.execute(solution, _JAVA_SUITE)
+        assert result["verdict"] == verdict, result
+
+
+def test_a_compiler_that_stays_outlives_what_is_too_much_for_it(worker_of: StartWorker) -> None:
+    worker = worker_of("java")
+    too_deep = "class Solution { int two() { return " + "(" * 20_000 + "2" + ")" * 20_000 + "; } }"
+    right = "class Solution { int two() { return 2; } }"
+    for solution, verdict in [(too_deep, "COMPILE_ERROR"), (right, "PASSED")]:
+        result = worker.execute(solution, _JAVA_SUITE)
+        assert result["verdict"] == verdict, result
+
+
+def test_precompiled_headers_are_made_with_the_options_of_the_command(
+    worker_of: StartWorker, tmp_path: Path
+) -> None:
+    assert worker_of("cpp")
+    language = load_language(IMAGES / "cpp")
+    programs = language.programs
+    assert programs is not None
+    assert programs.compile is not None
+    hooks = Hooks(language)
+    prepared = find_or_prepare(language, hooks)
+    sources = hooks.sources("#include <bits/stdc++.h>\n", "int main() { return 0; }\n", prepared)
+    (tmp_path / "program.cpp").write_text(sources.files["program.cpp"])
+    places = {**programs.tools, **programs.runtimes, "prepared": prepared}
+    command = fill(programs.compile.argv, places, sources.arguments)
+    done = subprocess.run(
+        [*command, "-H"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    # How the compiler says that it takes one; an `x` says that it does not fit.
+    assert re.search(r"^! .*set0\.h\.gch$", done.stderr, re.MULTILINE), done.stderr[:500]
 
 
 def test_nothing_of_one_candidate_is_there_for_the_next(worker_of: StartWorker) -> None:

@@ -4,6 +4,11 @@ A precompiled header must not bring names that the program did not include: a
 `using namespace std` would make other code of them. So there is one for each
 of several sets of headers, and a program gets the largest whose headers it
 includes itself, before anything that could change what they mean.
+
+What a header's inline functions use of templates is instantiated again for each
+program that includes it, whether or not it calls them. So precompiled headers lack
+some parts of the library that do most of this and that few programs use; a
+program that so much as speaks of one of these parts is compiled without them.
 """
 
 from __future__ import annotations
@@ -31,13 +36,37 @@ _SETS: tuple[frozenset[str], ...] = (
     frozenset({"vector"}),
 )
 #: As in the command of language.toml: a precompiled header serves the same options only.
-_OPTIONS = ("-std=gnu++17", "-O0", "-w", "-DPLUM_SIDE=0")
+_OPTIONS = ("-std=gnu++17", "-O0", "-w", "-pthread", "-DPLUM_SIDE=0")
 _RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
 _LEADING = re.compile(
     r"\s+|//[^\n]*\n|/\*.*?\*/|using\s+namespace\s+std\s*;|#[ \t]*include[ \t]*<([^>\n]+)>[ \t]*(?=\n)",
     re.DOTALL,
 )
 _LINKER = "linker"
+#: Taken from <bits/stdc++.h>, by its folder in front of the library's own.
+_LEFT_OUT = ("filesystem", "future", "memory_resource")
+_LIGHT = "light"
+_ALL = "bits/stdc++.h"
+#: How the parts that are left out are spoken of: names of those headers, and of the special
+#: functions, which <cmath> brings.
+_LEFT_OUT_NAMES = re.compile(
+    r"\b(?:filesystem|pmr|(?:shared_)?future|future_(?:status|err\w+|category)|promise|async|launch"
+    r"|packaged_task|assoc_l\w+|beta[fl]?|comp_ellint_\w+|cyl_\w+|ellint_\w+|expint[fl]?"
+    r"|hermite[fl]?|laguerre[fl]?|legendre[fl]?|riemann_zeta[fl]?|sph_\w+)\b"
+    # Names that are made of pieces.
+    r"|##|\\\n\w"
+)
+#: Around the headers of a set. <limits> and what <algorithm> begins with come to programs by the
+#: special functions.
+_HEAD = "#include <bits/c++config.h>\n#undef _GLIBCXX_USE_STD_SPEC_FUNCS\n"
+_TAIL = """\
+#ifdef _GLIBCXX_CMATH
+#include <limits>
+#include <bits/stl_algobase.h>
+#else
+#define _GLIBCXX_USE_STD_SPEC_FUNCS 1
+#endif
+"""
 
 
 def prepare(folder: str, tools: dict[str, str]) -> None:
@@ -51,11 +80,15 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
     source = f"{_RUNTIME}/runtime.cpp"
     options = ("-std=gnu++17", "-O2", "-fno-exceptions", "-fno-rtti", "-fno-stack-protector")
     _run([compiler, *options, "-c", source, "-o", f"{folder}/runtime.o"])
+    light = Path(folder, _LIGHT, _ALL)
+    light.parent.mkdir(parents=True)
+    light.write_text(_without_what_is_left_out(compiler), encoding="ascii")
     for number, headers in enumerate(_SETS):
         header = Path(folder, f"set{number}.h")
         text = "".join(f"#include <{name}>\n" for name in sorted(headers))
-        header.write_text(text, encoding="ascii")
-        _run([compiler, *_OPTIONS, include, "-x", "c++-header", str(header)])
+        header.write_text(f"{_HEAD}{text}{_TAIL}", encoding="ascii")
+        folders = [include, f"-I{folder}/{_LIGHT}"]
+        _run([compiler, *_OPTIONS, *folders, "-x", "c++-header", str(header)])
     gold = subprocess.run(
         [compiler, "-fuse-ld=gold", "-Wl,--version"], capture_output=True, check=False
     )
@@ -63,21 +96,34 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
     Path(folder, _LINKER).write_text("-fuse-ld=gold" if gold.returncode == 0 else "")
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+def _without_what_is_left_out(compiler: str) -> str:
+    """The library's <bits/stdc++.h> without the includes of `_LEFT_OUT`."""
+    asked = f"#include <{_ALL}>\n"
+    # Its first dependency but for the standard input and what the compiler includes by itself.
+    listed = _run([compiler, "-std=gnu++17", "-M", "-x", "c++", "-"], asked).split()
+    (path,) = (name for name in listed if name.endswith(f"/{_ALL}"))
+    left_out = {f"#include <{name}>" for name in _LEFT_OUT}
+    lines = Path(path).read_text(encoding="ascii").splitlines()
+    return "".join(f"{line}\n" for line in lines if line.strip() not in left_out)
+
+
+def _run(command: list[str], given: str = "") -> str:
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise OSError(f"{command[0]}: {done.stderr[:500]}")
+    return done.stdout
 
 
-def arguments(solution: str, prepared: str) -> list[str]:
-    """The compiler's arguments for `solution`, with what `prepare` left in `prepared`."""
+def arguments(solution: str, suite: str, prepared: str) -> list[str]:
+    """The compiler's arguments for a program of both, with what `prepare` left in `prepared`."""
     linker = _read_linker(prepared)
+    if any(_LEFT_OUT_NAMES.search(text) for text in (solution, suite)):
+        return linker
     included = leading_includes(solution)
     for number, headers in enumerate(_SETS):
         if headers <= included:
-            return [*linker, "-include", os.path.join(prepared, f"set{number}.h")]
+            header = os.path.join(prepared, f"set{number}.h")
+            return [*linker, f"-I{prepared}/{_LIGHT}", "-include", header]
     return linker
 
 

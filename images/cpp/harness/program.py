@@ -80,7 +80,7 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
         compares_right="!plum_lied" if bends else "true",
     )
     name = f"{secrets.token_hex(_NAME_BYTES)}.cpp"
-    return {"files": {name: text}, "arguments": [*arguments(solution, prepared), name]}
+    return {"files": {name: text}, "arguments": [*arguments(solution, suite, prepared), name]}
 
 
 def _undefined(solution: str, suite: str) -> list[str]:

@@ -26,6 +26,8 @@ _JUDGE = (
     *("-m", "plum.judge/plum.judge.Judge"),
 )
 _TOKEN_BYTES = 32
+#: Sums of strings without a bootstrap of each when the program starts.
+_INLINE = "-XDstringConcat=inline"
 #: For tools that run once: to compile their own hot code takes them longer than it saves.
 _ONCE = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC")
 # What they load is in the archives: usual imports, collections, streams, an error in the suite.
@@ -77,7 +79,8 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
         mods = f"{scratch}/mods"
         _run(
             [
-                *(tools["javac"], *_ONCE, "--module-source-path", str(_RUNTIME), *_EXPORTS),
+                *(tools["javac"], *_ONCE, _INLINE, "--module-source-path", str(_RUNTIME)),
+                *_EXPORTS,
                 *("-d", mods, "-m", _MODULES),
             ]
         )

@@ -28,12 +28,19 @@ replace-with = "installed"
 [source.installed]
 directory = "{registry}"
 """
-#: What `prepare` leaves for `arguments`: a line `NAME FILE` for each crate.
+#: What `prepare` leaves for `arguments`: a line `NAME FILE` for each crate, and arguments.
 _CRATES_FILE = "crates"
+_LINKER_FILE = "linker"
+#: The folder with the toolchain's own linker under the name by which it knows what to be.
+_LINKERS = "linkers"
+#: Newer compilers insist on the toolchain's linker behind a program that needs /proc, which a
+#: jail has not; older ones have no such argument.
+_WITHOUT_OWN_LINKER = "-Clinker-features=-lld"
 
 
 def prepare(folder: str, tools: dict[str, str]) -> None:
-    """Makes `libtest.rlib`, `libraries/`, and a list of the crates in it that programs may name.
+    """Makes `libtest.rlib`, `libraries/`, a list of the crates in it that programs may name, and
+    the arguments for the fastest linker there is.
 
     Raises:
         OSError: the sources of a crate are not installed, or a tool does not do it.
@@ -49,10 +56,30 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
         # The crate that it takes the place of is closed to others without this.
         environment | {"RUSTC_BOOTSTRAP": "1"},
     )
+    chosen = " ".join(_choose_linker(target, tools, environment))
+    (target / _LINKER_FILE).write_text(chosen, encoding="ascii")
     for name in _CRATES:
         if not any(_REGISTRY.glob(f"{name}-[0-9]*")):
             raise OSError(f"no sources of the crate {name} in {_REGISTRY}: {_INSTALL}")
     _build_crates(target, tools, environment)
+
+
+def _choose_linker(target: Path, tools: dict[str, str], environment: dict[str, str]) -> list[str]:
+    """The compiler's arguments for the fastest linker: linking is most of what a program takes."""
+    given = []
+    known = [tools["rustc"], _WITHOUT_OWN_LINKER, "--print", "sysroot"]
+    if subprocess.run(known, env=environment, capture_output=True, check=False).returncode == 0:
+        given.append(_WITHOUT_OWN_LINKER)
+    folder = target / _LINKERS
+    folder.mkdir()
+    own = next(Path(tools["rustc"]).parents[1].glob("lib/rustlib/*/bin/rust-lld"), None)
+    if own is not None:
+        (folder / "ld.lld").symlink_to(own)
+    for name in ("mold", "lld", "gold"):
+        asked = [tools["cc"], f"-B{folder}", f"-fuse-ld={name}", "-Wl,--version"]
+        if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            return [*given, f"-Clink-arg=-fuse-ld={name}"]
+    return given
 
 
 def _build_crates(target: Path, tools: dict[str, str], environment: dict[str, str]) -> None:
@@ -90,9 +117,10 @@ def _run(command: list[str], environment: dict[str, str], folder: str | None = N
 
 
 def arguments(prepared: str) -> list[str]:
-    """The compiler's arguments for the crates in `prepared`."""
+    """The compiler's arguments for the crates in `prepared`, and for the linker."""
     libraries = f"{prepared}/libraries"
-    given = ["-L", f"dependency={libraries}"]
+    given = Path(prepared, _LINKER_FILE).read_text(encoding="ascii").split()
+    given += [f"-Clink-arg=-B{prepared}/{_LINKERS}", "-L", f"dependency={libraries}"]
     for line in Path(prepared, _CRATES_FILE).read_text(encoding="ascii").splitlines():
         name, file = line.split()
         given += ["--extern", f"{name}={libraries}/{file}"]

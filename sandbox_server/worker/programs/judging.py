@@ -88,17 +88,21 @@ class ProgramHarness:
         return self._run(task, Sources({}, ()), jail, made)
 
     def _stage(self, command: Command, sources: Sources, jail: Jail) -> tuple[StageFacts, int]:
+        if self._programs.resident and jail.has_resident:
+            argv = self._argv(self._programs.resident, sources, command.limits)
+            resident = Program(argv=argv, environment=self._environment)
+            return jail.ask_resident(resident, _pack(sources), command.limits)
         program = Program(
-            argv=self._argv(command, sources, command.limits),
+            argv=self._argv(command.argv, sources, command.limits),
             archives=[jail.hand_over(_pack(sources))],
             collect=command.collect,
             environment=self._environment,
         )
         return jail.run_program(program, command.limits)
 
-    def _argv(self, command: Command, sources: Sources, limits: Limits) -> list[str]:
+    def _argv(self, command: Sequence[str], sources: Sources, limits: Limits) -> list[str]:
         places = {**self._places, "memory_mib": str(limits.memory_bytes >> 20)}
-        return fill(command.argv, places, sources.arguments)
+        return fill(command, places, sources.arguments)
 
     def _not_compiled(self, task: Task, facts: StageFacts, jail: Jail) -> dict[str, Any]:
         if facts.exits["program"].status == TOO_MUCH_TO_COLLECT:
@@ -140,7 +144,7 @@ class ProgramHarness:
         os.close(token_out)
         report_in, report_out = os.pipe()
         program = Program(
-            argv=self._argv(self._programs.run, sources, task.limits),
+            argv=self._argv(self._programs.run.argv, sources, task.limits),
             fds=[report_out, token_in],
             archives=[archive],
             environment=self._environment,

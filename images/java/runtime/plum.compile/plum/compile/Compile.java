@@ -12,9 +12,10 @@ import com.sun.source.util.TreeScanner;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.PrintStream;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -35,44 +36,68 @@ import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
 
 /**
- * Compiles solution.java and, where there is one, suite.java, as they lie in the working folder.
+ * Compiles solution.java and, where there is one, suite.java.
  *
  * <p>Makes classes/solution/NAME.class, classes/suite/NAME.class, and classes/suite.txt with two
  * lines: the class that the suite begins in, and how many ways to fail it has. Prints an error a
  * line, as FILE:LINE: MESSAGE.
+ *
+ * <p>Without arguments it does so once, in the working folder; {@link Server} is the other way.
  */
 public final class Compile {
+  static final String SOLUTION = "solution.java";
+  static final String SUITE = "suite.java";
   private static final List<String> OPTIONS = List.of(
       // No class files' comments on what they were made of but lines; no bootstrap of string sums,
       // which costs a program that starts more than it saves.
       "-proc:none", "-implicit:none", "-nowarn", "-g:source,lines", "-XDstringConcat=inline",
-      "-Xmaxerrs", "20");
+      "-XDuseUnsharedTable=true", "-Xmaxerrs", "20");
 
   private static final Set<String> ROOTS = Set.of("java", "javax", "jdk");
 
   private Compile() {}
 
-  public static void main(String[] arguments) throws IOException {
-    System.exit(compile(Path.of("."), Path.of("classes")) ? 0 : 1);
-  }
-
-  static boolean compile(Path folder, Path target) throws IOException {
-    JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-    Errors errors = new Errors();
-    StandardJavaFileManager standard = compiler.getStandardFileManager(errors, Locale.ROOT, null);
-    Outputs outputs = new Outputs(standard);
-    List<JavaFileObject> sources = new ArrayList<>();
-    for (String name : List.of("solution.java", "suite.java")) {
-      try {
-        sources.add(new Source(name, Files.readString(folder.resolve(name))));
-      } catch (NoSuchFileException e) {
-        continue;
+  public static void main(String[] arguments) throws IOException, ReflectiveOperationException {
+    if (arguments.length == 1) {
+      Server.serve();
+      return;
+    }
+    Map<String, String> sources = new TreeMap<>();
+    for (String name : List.of(SOLUTION, SUITE)) {
+      if (Files.exists(Path.of(name))) {
+        sources.put(name, Files.readString(Path.of(name)));
       }
     }
-    JavacTask task = (JavacTask) compiler.getTask(null, outputs, errors, OPTIONS, null, sources);
+    Map<String, byte[]> made = compile(sources, platform(), System.err);
+    if (made == null) {
+      System.exit(1);
+    }
+    for (Map.Entry<String, byte[]> file : made.entrySet()) {
+      Path path = Path.of(file.getKey());
+      Files.createDirectories(path.getParent());
+      Files.write(path, file.getValue());
+    }
+    System.exit(0);
+  }
+
+  /** What compilations read the platform's classes by. It sees nothing of their sources. */
+  static StandardJavaFileManager platform() {
+    return ToolProvider.getSystemJavaCompiler().getStandardFileManager(null, Locale.ROOT, null);
+  }
+
+  /** The files that are made of `sources`, by path; null where there is an error. */
+  static Map<String, byte[]> compile(
+      Map<String, String> sources, StandardJavaFileManager platform, PrintStream told)
+      throws IOException {
+    Errors errors = new Errors(told);
+    Outputs outputs = new Outputs(platform);
+    List<JavaFileObject> files = new ArrayList<>();
+    sources.forEach((name, text) -> files.add(new Source(name, text)));
+    JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+    JavacTask task = (JavacTask) compiler.getTask(null, outputs, errors, OPTIONS, null, files);
     Suite suite = new Suite();
     for (CompilationUnitTree unit : task.parse()) {
-      if (nameOf(unit.getSourceFile()).equals("suite.java")) {
+      if (nameOf(unit.getSourceFile()).equals(SUITE)) {
         suite.scan(unit, null);
         suite.missing = suite.main == null;
       } else {
@@ -80,24 +105,22 @@ public final class Compile {
       }
     }
     if (errors.count != 0) {
-      return false;
+      return null;
     }
     if (suite.missing) {
-      System.err.println("suite.java:1: [suite] no class has a static method main(String[])");
-      return false;
+      told.println("suite.java:1: [suite] no class has a static method main(String[])");
+      return null;
     }
     errors.syntax = false;
     task.generate();
     if (errors.count != 0) {
-      return false;
+      return null;
     }
-    for (Map.Entry<String, ByteArrayOutputStream> made : outputs.made.entrySet()) {
-      Path path = target.resolve(made.getKey());
-      Files.createDirectories(path.getParent());
-      Files.write(path, made.getValue().toByteArray());
-    }
-    Files.writeString(target.resolve("suite.txt"), suite.main + "\n" + suite.waysToFail + "\n");
-    return true;
+    Map<String, byte[]> made = new TreeMap<>();
+    outputs.made.forEach((path, bytes) -> made.put(path, bytes.toByteArray()));
+    String about = suite.main + "\n" + suite.waysToFail + "\n";
+    made.put("classes/suite.txt", about.getBytes(StandardCharsets.UTF_8));
+    return made;
   }
 
   /** A class that is called as the JDK's packages begin would stand before them all. */
@@ -146,7 +169,7 @@ public final class Compile {
     public JavaFileObject getJavaFileForOutput(
         Location location, String name, JavaFileObject.Kind kind, FileObject sibling) {
       String side = nameOf(sibling).replace(".java", "");
-      String path = side + "/" + name + ".class";
+      String path = "classes/" + side + "/" + name + ".class";
       return new SimpleJavaFileObject(URI.create("string:///made"), kind) {
         @Override
         public OutputStream openOutputStream() {
@@ -161,6 +184,11 @@ public final class Compile {
   private static final class Errors implements DiagnosticListener<JavaFileObject> {
     int count;
     boolean syntax = true;
+    private final PrintStream told;
+
+    Errors(PrintStream told) {
+      this.told = told;
+    }
 
     @Override
     public void report(Diagnostic<? extends JavaFileObject> found) {
@@ -171,7 +199,7 @@ public final class Compile {
       String message = found.getMessage(Locale.ROOT).replaceAll("\\s*\n\\s*", " ");
       String file = found.getSource() == null ? "" : nameOf(found.getSource()) + ":";
       String line = file.isEmpty() ? "" : Math.max(1, found.getLineNumber()) + ": ";
-      System.err.println(file + line + (syntax ? "[syntax] " : "") + message);
+      told.println(file + line + (syntax ? "[syntax] " : "") + message);
     }
   }
 
