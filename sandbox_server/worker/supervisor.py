@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox_server.worker import accounting, messages, orders, protocol
 from sandbox_server.worker.cgroups import SlotCgroup
@@ -37,9 +37,11 @@ from sandbox_server.worker.orders import (
     RoleOrder,
 )
 from sandbox_server.worker.protocol import Limits, Usage
-from sandbox_server.worker.resident import Answer, Interrupt, Resident
 from sandbox_server.worker.stage import STOP_GRACE_S, Captured, Meter, Watch
 from sandbox_server.worker.writable import SCRATCH
+
+if TYPE_CHECKING:
+    from sandbox_server.worker.resident import Answer, Resident
 
 
 @dataclass(frozen=True)
@@ -338,6 +340,8 @@ class Supervisor:
             Cancelled: the gateway took the execution back.
             JailError: the resident's jail is gone.
         """
+        from sandbox_server.worker.resident import Interrupt
+
         assert self.resident is not None
         stop = Interrupt(self._worker.fileno(), self._gateway_cancels)
         return self.resident.ask(program, request, limits, stop)

@@ -25,7 +25,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sandbox_server.worker import cgroups, isolation, linux, messages, protocol
 from sandbox_server.worker.build import JailSettings, build_jail, jail_came_up
@@ -33,8 +33,10 @@ from sandbox_server.worker.errors import JailError
 from sandbox_server.worker.isolation import Layer
 from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language
-from sandbox_server.worker.resident import Resident
 from sandbox_server.worker.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from sandbox_server.worker.resident import Resident
 
 #: Added to a slot's number for the jail of its resident: every jail has users of its own.
 _RESIDENTS = 1 << 16
@@ -149,6 +151,9 @@ def _make_resident(
     worker: socket.socket, init: socket.socket, number: int, settings: Settings
 ) -> tuple[Resident | None, str | None]:
     """None where jails share their folders; and why its jail did not come up, where it did not."""
+    # Only here, so that languages without one have nothing of it in memory.
+    from sandbox_server.worker.resident import Resident
+
     pid, error, layers = jail_came_up(init)
     if error is not None or not isolation.in_force("mount_namespace", layers):
         return None, error
