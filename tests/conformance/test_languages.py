@@ -120,7 +120,8 @@ def test_precompiled_headers_are_made_with_the_options_of_the_command(
     hooks = Hooks(language)
     prepared = find_or_prepare(language, hooks)
     sources = hooks.sources("#include <bits/stdc++.h>\n", "int main() { return 0; }\n", prepared)
-    (tmp_path / "program.cpp").write_text(sources.files["program.cpp"])
+    for name, text in sources.files.items():
+        (tmp_path / name).write_text(text)
     places = {**programs.tools, **programs.runtimes, "prepared": prepared}
     command = fill(programs.compile.argv, places, sources.arguments)
     done = subprocess.run(

@@ -199,10 +199,10 @@ def test_the_key_of_a_request_depends_on_its_content_and_not_on_its_address() ->
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"answers": ["x"]}, "answers.jsonl:2: field 'problem_id' or 'instruction' is missing"),
-        ({"problem_id": "q"}, "answers.jsonl:2: field 'answers' is missing"),
-        ({"problem_id": "q", "answers": "x"}, "answers.jsonl:2: field 'answers' = 'x' is not"),
-        ({"problem_id": "q", "answers": [1]}, "answers.jsonl:2: field 'answers' = [1] is not"),
+        ({"answers": ["x"]}, "answers.jsonl:2: problem_id or instruction is missing"),
+        ({"problem_id": "q"}, "answers.jsonl:2: answers is missing"),
+        ({"problem_id": "q", "answers": "x"}, "answers.jsonl:2: answers = 'x' is not"),
+        ({"problem_id": "q", "answers": [1]}, "answers.jsonl:2: answers = [1] is not"),
         ({"problem_id": "p", "answers": []}, "answers.jsonl:2: answers for 'p' came before"),
     ],
 )

@@ -15,6 +15,7 @@ from images.rust.harness import crate as rust
 @pytest.fixture
 def prepared(tmp_path: Path) -> str:
     (tmp_path / "crates").write_text("md5 libmd5-1.rlib\n", encoding="ascii")
+    (tmp_path / "linker").touch()
     return str(tmp_path)
 
 
@@ -86,7 +87,6 @@ def test_other_checks_of_a_rust_suite_are_seen(suite: str, number: int, prepared
 
 
 def test_a_solution_cannot_name_the_file_that_its_suite_is_in(prepared: str) -> None:
-    (Path(prepared) / "linker").touch()
     for make in (rust.sources, cpp.sources):
         names = [set(make("", "int main() {}", prepared)["files"]) for _ in range(2)]
         assert len(names[0] ^ names[1]) == 2
@@ -120,7 +120,6 @@ def test_a_helper_is_renamed_where_the_solution_defines_it_too_and_nowhere_else(
     "define", ["#define add(a) 1", "%:define add 1", "# /* */ define/**/add 1", "#def\\\nine add 1"]
 )
 def test_a_macro_of_a_solution_is_none_of_its_suites(define: str, prepared: str) -> None:
-    (Path(prepared) / "linker").touch()
     (made,) = cpp.sources(f"{define}\n", "int main() { add(1); }", prepared)["files"].values()
     assert "\n#undef add\n" in made
 
