@@ -107,6 +107,8 @@ class Batch:
         self._waiter: asyncio.Future[None] | None = None
         self._places: dict[Stream, _LaneState] = {}
         self._retired: set[Stream] = set()
+        #: Addresses that took executions and then said nothing, until they answer again.
+        self._doubted: set[str] = set()
         self._names = itertools.count()
         self._pending: deque[Item] = deque()
         self._delayed: list[tuple[float, int, Item]] = []
@@ -183,8 +185,13 @@ class Batch:
         # none before it is up, as a server may accept fewer than there are.
         streams = [state.stream for state in self._lanes if state.stream]
         tried = {s: 1 - len(s.outstanding) for s in streams if not up[self._address(s)]}
+        tried |= self._probes(streams)
         shares = {address: -(-self._per_address // max(1, n)) for address, n in up.items()}
-        fit = {s: shares[self._address(s)] - len(s.outstanding) for s in streams if s.up}
+        fit = {
+            s: shares[self._address(s)] - len(s.outstanding)
+            for s in streams
+            if s.up and self._address(s) not in self._doubted
+        }
         for room in (fit, tried):
             while self._pending and room:
                 stream = max(room, key=room.__getitem__)
@@ -192,6 +199,15 @@ class Batch:
                     break
                 room[stream] -= 1
                 stream.send(self._pending.popleft())
+
+    def _probes(self, streams: Sequence[Stream]) -> dict[Stream, int]:
+        """Where a doubted address gets one execution at a time, to show whether it answers now."""
+        probes: dict[Stream, int] = {}
+        for address in self._doubted:
+            there = [s for s in streams if self._address(s) == address]
+            if not any(s.outstanding for s in there):
+                probes |= dict.fromkeys([s for s in there if s.up][:1], 1)
+        return probes
 
     def _address(self, stream: Stream) -> str:
         return self._places[stream].lane.address
@@ -318,6 +334,7 @@ class Batch:
         if item is None:
             return  # an answer to nothing we asked decides nothing
         self._places[event.stream].delay_s = _BACK_OFF_S[0]
+        self._doubted.discard(self._address(event.stream))
         name = item.execution.id
         if response.WhichOneof("outcome") == "result":
             try:
@@ -350,6 +367,8 @@ class Batch:
         code = None
         if stream.mute_for_s is not None:
             self._last_error = f"UNAVAILABLE: silent for {stream.mute_for_s:.0f} s"
+            if stream.up:
+                self._doubted.add(state.lane.address)
         elif error is not None:
             code, details = status_of(error)
             self._last_error = f"{code.name}: {details}"
