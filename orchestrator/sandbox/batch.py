@@ -1,14 +1,11 @@
 """Many executions over a few streams: each is answered once, whatever happens to servers.
 
-Everything runs in the caller's thread: the bookkeeping, which also pulls the input, and in
-between, while there is nothing to do but wait, the event loop of the streams. So nothing here
-needs a lock, an input that is tied to its thread (a database cursor) works, and no time goes
-into handing a message from one thread to the other, which costs more than the message.
+All bookkeeping runs in the caller's thread, which also pulls the input: nothing
+here needs a lock, and an input that is tied to its thread (a database cursor) works.
 """
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import itertools
 import math
@@ -17,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import assert_never
 
 from grpc import StatusCode
@@ -83,32 +81,20 @@ class _LaneState:
 class Batch:
     """One call of `execute_many`.
 
-    loop: of the lanes' stubs; it runs while an outcome is waited for.
     in_flight: executions that are on their way at one time.
     retry_s: how long an execution is tried again, and how long no server at all may be there.
     """
 
     def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        lanes: Sequence[Lane],
-        metadata: Metadata,
-        *,
-        in_flight: int,
-        retry_s: float,
+        self, lanes: Sequence[Lane], metadata: Metadata, in_flight: int, retry_s: float
     ) -> None:
-        self._loop = loop
         self._lanes = [_LaneState(lane) for lane in lanes]
         self._metadata = metadata
         self._in_flight = in_flight
-        self._per_address = -(-in_flight // len({lane.address for lane in lanes}))
+        self._per_lane = -(-in_flight // len(lanes))
         self._retry_s = retry_s
-        self._events: deque[Event] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._places: dict[Stream, _LaneState] = {}
+        self._events: SimpleQueue[Event] = SimpleQueue()
         self._retired: set[Stream] = set()
-        #: Addresses that took executions and then said nothing, until they answer again.
-        self._doubted: set[str] = set()
         self._names = itertools.count()
         self._pending: deque[Item] = deque()
         self._delayed: list[tuple[float, int, Item]] = []
@@ -145,15 +131,8 @@ class Batch:
                     unanswered -= 1
                     yield self._done.popleft()
         finally:
-            self._cancel()
-
-    def _cancel(self) -> None:
-        tasks = [stream.task for stream in self._streams()]
-        if not tasks or self._loop.is_closed():
-            return
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.wait(tasks))
+            for stream in self._streams():
+                stream.cancel()
 
     def _streams(self) -> list[Stream]:
         return [state.stream for state in self._lanes if state.stream] + list(self._retired)
@@ -178,91 +157,39 @@ class Batch:
         now = time.monotonic()
         if self._down_since is None and not any(stream.up for stream in self._streams()):
             self._down_since = now
-        self._open_streams(now)
-        up = self._streams_up()
-        # An item goes along with an address' first stream, for a server may say nothing before
-        # it has one: but only what those that are up have no room for. A further stream gets
-        # none before it is up, as a server may accept fewer than there are.
-        streams = [state.stream for state in self._lanes if state.stream]
-        tried = {s: 1 - len(s.outstanding) for s in streams if not up[self._address(s)]}
-        tried |= self._probes(streams)
-        shares = {address: -(-self._per_address // max(1, n)) for address, n in up.items()}
-        fit = {
-            s: shares[self._address(s)] - len(s.outstanding)
-            for s in streams
-            if s.up and self._address(s) not in self._doubted
-        }
-        for room in (fit, tried):
-            while self._pending and room:
-                stream = max(room, key=room.__getitem__)
-                if room[stream] <= 0:
-                    break
-                room[stream] -= 1
-                stream.send(self._pending.popleft())
-
-    def _probes(self, streams: Sequence[Stream]) -> dict[Stream, int]:
-        """Where a doubted address gets one execution at a time, to show whether it answers now."""
-        probes: dict[Stream, int] = {}
-        for address in self._doubted:
-            there = [s for s in streams if self._address(s) == address]
-            if not any(s.outstanding for s in there):
-                probes |= dict.fromkeys([s for s in there if s.up][:1], 1)
-        return probes
-
-    def _address(self, stream: Stream) -> str:
-        return self._places[stream].lane.address
-
-    def _open_streams(self, now: float) -> None:
-        """Opens what is due, and lets streams end that are old."""
-        up = self._streams_up()
+        ready: list[Stream] = []
         for state in self._lanes:
-            stream, address = state.stream, state.lane.address
+            stream = state.stream
             if stream is not None and state.lane.replicated and _is_old(stream, now):
                 stream.finish()
                 self._retired.add(stream)
                 stream = state.stream = None
-            if stream is None and now >= state.retry_at and up.get(address, 1):
-                stream = state.stream = Stream(
-                    state.lane.stub, self._metadata, self._loop, self._tell
-                )
-                self._places[stream] = state
-                up.setdefault(address, 0)
+            if stream is None and now >= state.retry_at:
+                stream = state.stream = Stream(state.lane.stub, self._metadata, self._events)
+            if stream is not None:
+                ready.append(stream)
+        while self._pending and ready:
+            stream = max(ready, key=self._room)
+            if self._room(stream) <= 0:
+                return
+            stream.send(self._pending.popleft())
 
-    def _streams_up(self) -> dict[str, int]:
-        """How many streams are up at each address that has any, up or not.
-
-        At 0 it gets no other: the first one shows whether a server is there.
-        """
-        up: dict[str, int] = {}
-        for state in self._lanes:
-            if state.stream is not None:
-                up[state.lane.address] = up.get(state.lane.address, 0) + state.stream.up
-        return up
+    def _room(self, stream: Stream) -> int:
+        """How many more items `stream` may get. One is the most until its server has spoken."""
+        return (self._per_lane if stream.up else 1) - len(stream.outstanding)
 
     def _wait(self) -> None:
         """Waits for events, or until something has to be done without one."""
-        if not self._events:  # the loop may have run for another call of the client
-            self._run_until_told(self._next_timeout())
-        while self._events:
-            self._handle(self._events.popleft())
+        try:
+            event = self._events.get(timeout=self._next_timeout())
+            self._handle(event)
+            while True:
+                self._handle(self._events.get_nowait())
+        except Empty:
+            pass
         self._give_up_mute()
         if self._delayed or self._down_since is not None:
             self._look_at_clock()
-
-    def _run_until_told(self, timeout_s: float | None) -> None:
-        waiter = self._waiter = self._loop.create_future()
-        timer = None if timeout_s is None else self._loop.call_later(timeout_s, self._wake)
-        self._loop.run_until_complete(waiter)
-        if timer is not None:
-            timer.cancel()
-
-    def _tell(self, event: Event) -> None:
-        self._events.append(event)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -297,12 +224,7 @@ class Batch:
         due = [self._delayed[0][0]] if self._delayed else []
         due += [self._mute_at(stream) for stream in self._streams()]
         if self._pending:
-            up = self._streams_up()
-            due += [
-                state.retry_at
-                for state in self._lanes
-                if state.stream is None and up.get(state.lane.address, 1)
-            ]
+            due += [state.retry_at for state in self._lanes if state.stream is None]
         if self._down_since is not None and not self._connecting():
             due.append(self._down_since + self._retry_s)
         soonest = min(due, default=math.inf)
@@ -333,8 +255,9 @@ class Batch:
         item = event.stream.outstanding.pop(response.id, None)
         if item is None:
             return  # an answer to nothing we asked decides nothing
-        self._places[event.stream].delay_s = _BACK_OFF_S[0]
-        self._doubted.discard(self._address(event.stream))
+        for state in self._lanes:
+            if state.stream is event.stream:
+                state.delay_s = _BACK_OFF_S[0]
         name = item.execution.id
         if response.WhichOneof("outcome") == "result":
             try:
@@ -361,23 +284,20 @@ class Batch:
 
     def _ended(self, event: Ended) -> None:
         stream, error = event.stream, event.error
-        stream.task.result()  # nothing, or a defect of ours, which must not look like a lost server
-        state = self._places.pop(stream)
         self._retired.discard(stream)
         code = None
-        if stream.mute_for_s is not None:
-            self._last_error = f"UNAVAILABLE: silent for {stream.mute_for_s:.0f} s"
-            if stream.up:
-                self._doubted.add(state.lane.address)
-        elif error is not None:
+        if error is not None:
             code, details = status_of(error)
+            if stream.mute_for_s is not None:
+                code, details = StatusCode.UNAVAILABLE, f"silent for {stream.mute_for_s:.0f} s"
             self._last_error = f"{code.name}: {details}"
-        if state.stream is stream:
-            if code in _FATAL:
-                raise SandboxError(f"sandbox {state.lane.address}: {self._last_error}")
-            state.stream = None
-            state.retry_at = time.monotonic() + _jittered(state.delay_s)
-            state.delay_s = min(_BACK_OFF_S[1], 2 * state.delay_s)
+        for state in self._lanes:
+            if state.stream is stream:
+                if code in _FATAL:
+                    raise SandboxError(f"sandbox {state.lane.address}: {self._last_error}")
+                state.stream = None
+                state.retry_at = time.monotonic() + _jittered(state.delay_s)
+                state.delay_s = min(_BACK_OFF_S[1], 2 * state.delay_s)
         for item in stream.outstanding.values():
             item.losses += stream.up  # a server that was not there has lost nothing
             if item.losses > _MOST_LOSSES:

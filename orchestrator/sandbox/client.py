@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 from grpc import StatusCode
@@ -39,10 +39,9 @@ _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
-#: Streams to an address: at least so many, since a stream carries one message after the other
-#: and those of several go together; and so many for each server behind it, as a stream goes to
-#: one and which one is not ours to say.
-_STREAMS = 16
+#: Streams to an address that may stand for several servers: at least so many, and so many for
+#: each server, as a stream goes to one and which one is not ours to say.
+_STREAMS = 4
 _STREAMS_PER_SERVER = 2
 _IN_FLIGHT_PER_SLOT = 8
 _LEAST_IN_FLIGHT = 32
@@ -84,17 +83,11 @@ def read_token(path: Path) -> str:
 class SandboxClient:
     """Executes and checks candidates. A context manager; usable from one thread at a time.
 
-    It has an event loop of its own, which runs while a call waits. So it cannot be used where
-    another one runs; there, hand its calls to a thread (`asyncio.to_thread`).
-
     addresses: `host:port`, `dns:///name:port` (every server behind the name is used) or
         `unix:/path`. Work is spread over all of them.
     token: sent as bearer token.
     retry_s: how long an execution that found no server, no room or a lost worker is tried
         again before it is given up with an error.
-
-    Raises:
-        SandboxError: there is no address, or the token or a file of `tls` cannot be used.
     """
 
     def __init__(
@@ -107,17 +100,10 @@ class SandboxClient:
     ) -> None:
         if not addresses:
             raise SandboxError("no address of a sandbox is given")
-        if token is not None and not (token.isascii() and token.isprintable()):
-            raise SandboxError("the sandbox's token holds a character that is not printable ASCII")
         self._addresses = list(addresses)
         self._retry_s = retry_s
-        self._loop = asyncio.new_event_loop()
-        try:
-            self._channels = self._run(_channels(addresses, tls))
-        except BaseException:
-            self._loop.close()
-            raise
-        self._stubs = [convert.stub(channel) for channel in self._channels]
+        self._channels = [_channel(address, tls) for address in addresses]
+        self._stubs = [convert.Stub(channel) for channel in self._channels]
         self._metadata: Metadata = (("plum-client-id", uuid.uuid4().hex),)
         if token is not None:
             self._metadata += (("authorization", f"Bearer {token}"),)
@@ -134,20 +120,9 @@ class SandboxClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections. What is in flight is given up. Idempotent."""
-        if not self._loop.is_closed():
-            self._run(self._end())
-            self._loop.close()
-
-    async def _end(self) -> None:
+        """Closes the connections. What is in flight is given up."""
         for channel in self._channels:
-            await channel.close()
-        streams = asyncio.all_tasks() - {asyncio.current_task()}
-        if streams:  # of a call of execute_many that was left without its end
-            await asyncio.wait(streams)
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(work)
+            channel.close()
 
     def info(self, wait_s: float = _INFO_TIMEOUT_S) -> ServerInfo:
         """What the first server that answers says of itself.
@@ -158,8 +133,9 @@ class SandboxClient:
             SandboxError: none answers, or one refuses us.
         """
         request = convert.info_request()
-        call = self._call(lambda stub: stub.GetServerInfo, request, wait_s, _INFO_TIMEOUT_S)
-        return convert.server_info(self._run(call))
+        return convert.server_info(
+            self._call(lambda stub: stub.GetServerInfo, request, wait_s, timeout_s=_INFO_TIMEOUT_S)
+        )
 
     def execute_many(
         self, executions: Iterable[Execution | None], in_flight: int | None = None
@@ -186,10 +162,13 @@ class SandboxClient:
         lanes = [
             Lane(stub, address, replicated=not is_single(address))
             for stub, address, count in zip(self._stubs, self._addresses, servers, strict=True)
-            for _ in range(min(max(_STREAMS, _STREAMS_PER_SERVER * count), in_flight))
+            for _ in range(
+                1
+                if is_single(address)
+                else min(max(_STREAMS, _STREAMS_PER_SERVER * count), in_flight)
+            )
         ]
-        batch = Batch(self._loop, lanes, self._metadata, in_flight=in_flight, retry_s=self._retry_s)
-        return batch.outcomes(executions)
+        return Batch(lanes, self._metadata, in_flight, self._retry_s).outcomes(executions)
 
     def check(self, language: str, candidates: Iterable[tuple[str, str]]) -> list[CheckResult]:
         """Checks (id, source) pairs statically; one result each, in their order.
@@ -203,45 +182,29 @@ class SandboxClient:
             for index, (_, source) in enumerate(everything)
             if source_problem("solution", source) is None
         ]
-        checked = self._run(self._check_all(language, _batches(sendable)))
-        results = {int(result.id): result for result in checked}
+        results: dict[int, CheckResult] = {}
+        with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
+            for batch in pool.map(lambda some: self._check(language, some), _batches(sendable)):
+                results |= {int(result.id): result for result in batch}
         return [
             _renamed(results.get(index), name, source)
             for index, (name, source) in enumerate(everything)
         ]
 
-    async def _check_all(
-        self, language: str, batches: Iterator[list[tuple[str, str]]]
-    ) -> list[CheckResult]:
-        results: list[CheckResult] = []
-
-        async def check_some() -> None:
-            for batch in batches:
-                results.extend(await self._check(language, batch))
-
-        tasks = [asyncio.create_task(check_some()) for _ in range(_CHECKS_AT_ONCE)]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-        return results
-
-    async def _check(self, language: str, batch: list[tuple[str, str]]) -> list[CheckResult]:
+    def _check(self, language: str, batch: list[tuple[str, str]]) -> list[CheckResult]:
         request = convert.check_request(language, batch)
-        call = self._call(lambda stub: stub.Check, request, self._retry_s, _CHECK_TIMEOUT_S)
-        response = await call
+        response = self._call(lambda stub: stub.Check, request, self._retry_s, _CHECK_TIMEOUT_S)
         try:
             return convert.check_results(response, [name for name, _ in batch])
         except ValueError as e:
             raise SandboxError(f"sandbox {self._where()}: {e}") from e
 
-    async def _call(
+    def _call(
         self,
-        method: Callable[[convert.Stub], grpc.aio.UnaryUnaryMultiCallable[Asked, T]],
+        method: Callable[[convert.Stub], grpc.UnaryUnaryMultiCallable[Asked, T]],
         request: Asked,
         retry_s: float,
-        timeout_s: float,
+        timeout_s: float | None,
     ) -> T:
         """Calls one server after the other until one answers.
 
@@ -254,29 +217,24 @@ class SandboxClient:
             stub = self._stubs[tries % len(self._stubs)]
             tries += 1
             try:
-                return await method(stub)(request, timeout=timeout_s, metadata=self._metadata)
-            except grpc.aio.AioRpcError as e:
+                return method(stub)(request, timeout=timeout_s, metadata=self._metadata)
+            except grpc.RpcError as e:
                 code, details = status_of(e)
                 if code is StatusCode.DEADLINE_EXCEEDED and tries < max(2, len(self._stubs)):
                     continue
                 wait_s = max(delay_s * random.uniform(0.5, 1.5), _asked_s(e))
                 if code not in _RETRIED or time.monotonic() + wait_s > give_up_at:
                     raise SandboxError(f"sandbox {self._where()}: {code.name}: {details}") from e
-            await asyncio.sleep(wait_s)
+            time.sleep(wait_s)
             delay_s = min(_BACK_OFF_S[1], 2 * delay_s)
 
     def _where(self) -> str:
         return ", ".join(self._addresses)
 
 
-async def _channels(addresses: Sequence[str], tls: Tls | None) -> list[grpc.aio.Channel]:
-    """The connections, for the event loop that runs this."""
-    return [_channel(address, tls) for address in addresses]
-
-
-def _channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
+def _channel(address: str, tls: Tls | None) -> grpc.Channel:
     if tls is None or address.startswith("unix:"):
-        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        return grpc.insecure_channel(address, options=_OPTIONS)
     try:
         credentials = grpc.ssl_channel_credentials(
             tls.ca.read_bytes(),
@@ -285,12 +243,15 @@ def _channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
         )
     except OSError as e:
         raise SandboxError(f"TLS: {e}") from e
-    return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+    return grpc.secure_channel(address, credentials, options=_OPTIONS)
 
 
-def _asked_s(error: grpc.aio.AioRpcError) -> float:
+def _asked_s(error: grpc.RpcError) -> float:
     """How long the server that refused a call wants to be left alone."""
-    return convert.retry_delay_s(tuple(error.trailing_metadata() or ()))
+    # Every error of a call is also a grpc.Call, which the type of the exception does not say.
+    if not hasattr(error, "trailing_metadata"):
+        return 0.0
+    return convert.retry_delay_s([(m.key, m.value) for m in error.trailing_metadata() or ()])
 
 
 def _batches(candidates: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -33,7 +33,7 @@ from orchestrator.sandbox.info import IsolationLayer, LanguageInfo, ServerInfo
 
 StreamRequest = pb.ExecuteStreamRequest
 StreamResponse = pb.ExecuteStreamResponse
-Stub: TypeAlias = "sandbox_pb2_grpc.SandboxServiceAsyncStub"
+Stub = sandbox_pb2_grpc.SandboxServiceStub
 
 _NANOS = 10**9
 _NO_LIMITS = Limits()
@@ -52,11 +52,6 @@ _SEVERITIES: dict[int, Severity] = {
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 T = TypeVar("T")
-
-
-def stub(channel: grpc.aio.Channel) -> Stub:
-    """What calls the service behind `channel`."""
-    return sandbox_pb2_grpc.SandboxServiceStub(channel)
 
 
 def stream_request(wire_id: str, execution: Execution) -> StreamRequest:

@@ -51,11 +51,10 @@ def add_outcomes(db: Database, outcomes: Iterable[ExecutionResult | ExecutionErr
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             results,
         )
-        if db.value("SELECT 1 FROM execution_errors LIMIT 1"):  # most often there is none
-            db.write_many(
-                "DELETE FROM execution_errors WHERE candidate_sha = ? AND test_sha = ?",
-                [row[:2] for row in results],
-            )
+        db.write_many(
+            "DELETE FROM execution_errors WHERE candidate_sha = ? AND test_sha = ?",
+            [row[:2] for row in results],
+        )
 
 
 def _row(result: ExecutionResult) -> Row:

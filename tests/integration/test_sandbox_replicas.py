@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,9 +63,9 @@ def _wait_for_the_end(context: grpc.ServicerContext) -> None:
 
 
 @contextmanager
-def serving(address: str, servicer: Scripted, *, streams: int = 16) -> Iterator[Scripted]:
-    """A server at `address` for the time of the block, which takes so many streams at once."""
-    server = grpc.server(ThreadPoolExecutor(streams))
+def serving(address: str, servicer: Scripted) -> Iterator[Scripted]:
+    """A server at `address` for the time of the block."""
+    server = grpc.server(ThreadPoolExecutor(16))
     sandbox_pb2_grpc.add_SandboxServiceServicer_to_server(servicer, server)
     assert server.add_insecure_port(address)
     server.start()
@@ -134,45 +133,6 @@ def test_an_input_that_depends_on_outcomes_is_asked_again_after_each(tmp_path: P
     assert set(depth.values()) == {5}
     assert set(server.executed.values()) == {1}
     assert len(server.executed) == 50
-
-
-def test_a_server_that_takes_one_stream_keeps_no_execution_waiting(tmp_path: Path) -> None:
-    address = f"unix:{tmp_path}/one"
-    with serving(address, Scripted(), streams=2) as server, SandboxClient([address]) as opened:
-        outcomes = list(opened.execute_many(executions(300), in_flight=100))
-    assert sorted(int(outcome.id) for outcome in outcomes) == list(range(300))
-    assert all(isinstance(outcome, ExecutionResult) for outcome in outcomes)
-    assert set(server.executed.values()) == {1}  # none was sent to a stream that nobody took
-
-
-def test_other_calls_may_be_made_between_two_outcomes(tmp_path: Path) -> None:
-    address = f"unix:{tmp_path}/one"
-    with serving(address, Scripted()), SandboxClient([address]) as opened:
-        outcomes = []
-        for outcome in opened.execute_many(executions(20), in_flight=4):
-            outcomes.append(outcome)
-            assert opened.info().languages[0].name == "python"
-    assert sorted(int(outcome.id) for outcome in outcomes) == list(range(20))
-
-
-def test_a_caller_that_takes_its_time_does_not_make_a_server_mute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batch, "_MUTE_S", 0.2)
-    address = f"unix:{tmp_path}/one"
-    with serving(address, Scripted()) as server, SandboxClient([address]) as opened:
-        for _ in opened.execute_many(executions(4), in_flight=2):
-            time.sleep(0.3)
-    assert set(server.executed.values()) == {1}
-
-
-def test_a_client_that_is_closed_too_early_ends_what_it_had_begun(tmp_path: Path) -> None:
-    address = f"unix:{tmp_path}/one"
-    with serving(address, Scripted()):
-        with SandboxClient([address]) as opened:
-            left = opened.execute_many(executions(20), in_flight=4)
-            assert isinstance(next(left), ExecutionResult)
-        left.close()  # type: ignore[attr-defined]
 
 
 def test_an_input_that_waits_for_nothing_ends(tmp_path: Path) -> None:
