@@ -83,8 +83,8 @@ def test_gateway_ends_with_the_program_that_started_it(tmp_path: Path) -> None:
     with gateway(tmp_path, "--stop-at-eof") as running:
         assert running.process.stdin is not None
         running.process.stdin.close()
-        assert running.process.wait(15) == 0
-        running.process.stdin = None
+        running.process.stdin = None  # so that what ends the process on a failure does not use it
+        assert running.process.wait(60) == 0
 
 
 def test_calls_without_the_token_are_refused_but_health_is_open(tmp_path: Path) -> None:
