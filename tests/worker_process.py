@@ -139,9 +139,10 @@ def descendants(pid: int) -> list[int]:
     pending = [pid]
     while pending:
         current = pending.pop(0)
-        for tasks in Path(f"/proc/{current}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # what ends meanwhile has no children
-                children = [int(child) for child in tasks.read_text("ascii").split()]
+        with contextlib.suppress(OSError):  # what ends meanwhile has no children
+            for thread in os.listdir(f"/proc/{current}/task"):
+                listed = Path(f"/proc/{current}/task/{thread}/children").read_text("ascii")
+                children = [int(child) for child in listed.split()]
                 found += children
                 pending += children
     return found
