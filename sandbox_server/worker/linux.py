@@ -145,8 +145,11 @@ def move_mount(tree_fd: int, target: str) -> None:
     )
 
 
-def _prctl(name: str, *arguments: int) -> int:
-    return _check(_libc.prctl(*(ctypes.c_ulong(a) for a in arguments)), name)
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+
+def _prctl(name: str, option: int, second: int, third: int = 0) -> int:
+    return _check(_libc.prctl(option, second, third, 0, 0), name)
 
 
 def set_parent_death_signal(number: int) -> None:
@@ -166,11 +169,23 @@ def set_child_subreaper() -> None:
 
 def set_no_new_privileges() -> None:
     """No program that this process starts can gain privileges, for good."""
-    _prctl("prctl(PR_SET_NO_NEW_PRIVS)", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _prctl("prctl(PR_SET_NO_NEW_PRIVS)", _PR_SET_NO_NEW_PRIVS, 1)
 
 
 class _CapHeader(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+def _capset_arguments(mask: int) -> tuple[object, ...]:
+    header = _CapHeader(version=0x20080522, pid=0)
+    sets = (ctypes.c_uint32 * 6)(mask, mask)
+    return ctypes.c_long(_NR_CAPSET[_machine]), ctypes.byref(header), ctypes.byref(sets)
+
+
+#: Made here, since each object of ctypes that a freshly forked process makes costs it pages.
+_setfsuid = _libc.setfsuid
+_SET_NO_CAPABILITIES = _capset_arguments(0)
+_SET_SETUID_ONLY = _capset_arguments(1 << _CAP_SETUID)
 
 
 def become_user(uid: int, *, file_uid: int) -> None:
@@ -181,26 +196,19 @@ def become_user(uid: int, *, file_uid: int) -> None:
     """
     _prctl("prctl(PR_SET_KEEPCAPS)", _PR_SET_KEEPCAPS, 1)
     os.setresuid(uid, uid, uid)
-    _set_capabilities(1 << _CAP_SETUID)
-    _libc.setfsuid(ctypes.c_uint32(file_uid))
-    _set_capabilities(0)
+    _check(_libc.syscall(*_SET_SETUID_ONLY), "capset")
+    _setfsuid(file_uid)
+    _check(_libc.syscall(*_SET_NO_CAPABILITIES), "capset")
 
 
 def drop_capabilities() -> None:
     """Gives up every capability of this process, ambient ones included."""
     try:
-        _prctl("prctl(PR_CAP_AMBIENT)", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+        _prctl("prctl(PR_CAP_AMBIENT)", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     except OSError as e:
         if e.errno != errno.EINVAL:  # which is how a kernel without ambient ones answers
             raise
-    _set_capabilities(0)
-
-
-def _set_capabilities(mask: int) -> None:
-    """Makes `mask` (one of the first 32) what is effective and permitted."""
-    header = _CapHeader(version=0x20080522, pid=0)
-    sets = (ctypes.c_uint32 * 6)(mask, mask)
-    _syscall("capset", _NR_CAPSET[_machine], ctypes.byref(header), ctypes.byref(sets))
+    _check(_libc.syscall(*_SET_NO_CAPABILITIES), "capset")
 
 
 class _SockFprog(ctypes.Structure):
@@ -213,18 +221,12 @@ class SeccompFilter:
     def __init__(self, program: bytes) -> None:
         """program: an array of struct sock_filter, 8 bytes each."""
         self._fprog = _SockFprog(len=len(program) // 8, filter=program)
-        self.arguments = (
-            ctypes.c_ulong(_PR_SET_SECCOMP),
-            ctypes.c_ulong(_SECCOMP_MODE_FILTER),
-            ctypes.byref(self._fprog),
-            ctypes.c_ulong(0),
-            ctypes.c_ulong(0),
-        )
+        self.address = ctypes.addressof(self._fprog)
 
 
 def install_seccomp(program: SeccompFilter) -> None:
     """Puts this process under the filter, for good."""
-    _check(_libc.prctl(*program.arguments), "prctl(PR_SET_SECCOMP)")
+    _prctl("prctl(PR_SET_SECCOMP)", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program.address)
 
 
 class _RulesetAttr(ctypes.Structure):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
+import marshal
 import os
 import signal
 import socket
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, stdio, zygote
+from sandbox_server.worker.aside import aside
 from sandbox_server.worker.build import JailSettings
 from sandbox_server.worker.confine import Confinement
 from sandbox_server.worker.errors import RefusedError
@@ -96,18 +97,33 @@ def _serve(gateway: socket.socket, options: _Options) -> int:
 
 
 def _parse() -> _Options:
+    """The command line. Ends the worker where it is wrong, or asks for help."""
+    # What reads it would stay in memory.
+    data, status = aside(lambda: marshal.dumps(_parsed()))
+    if not data:
+        sys.exit(status)
+    values = marshal.loads(data)
+    paths = {
+        name: values[name] and Path(values[name]) for name in ("socket", "connect", "language_dir")
+    }
+    return _Options(**{**values, **paths})
+
+
+def _parsed() -> dict[str, str | int | bool | None]:
+    import argparse
+
     parser = argparse.ArgumentParser(prog="sandbox_server.worker", description="Starts a worker.")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--socket", type=Path, help="listen here for the gateway")
-    where.add_argument("--connect", type=Path, help="connect here to the gateway")
+    where.add_argument("--socket", help="listen here for the gateway")
+    where.add_argument("--connect", help="connect here to the gateway")
     where.add_argument("--socket-fd", type=int, help="descriptor of a connection to the gateway")
     where.add_argument(
         "--stdio", action="store_true", help="the gateway is at standard input and output"
     )
-    parser.add_argument("--language-dir", type=Path, required=True)
+    parser.add_argument("--language-dir", required=True)
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--require-isolation", choices=sorted(isolation.LEVELS), default="standard")
-    return _Options(**vars(parser.parse_args()))
+    return vars(parser.parse_args())
 
 
 def _connect(options: _Options) -> socket.socket:

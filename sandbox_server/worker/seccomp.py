@@ -6,7 +6,6 @@ happens in a process of its own: what the bindings import would be copied at eve
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import json
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from sandbox_server.worker.aside import aside
 from sandbox_server.worker.errors import RefusedError
 
 RULES = Path(__file__).with_name("seccomp.json")
@@ -58,19 +58,7 @@ def compile_filters(groups: Collection[str] = ()) -> Filters:
     Raises:
         RefusedError: libseccomp is missing, or refuses the rules.
     """
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            with open(writing, "wb") as answer:
-                answer.write(_compiled_or_refused(groups))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as answer:
-        data = answer.read()
-    with contextlib.suppress(ChildProcessError):  # where the kernel reaps for this process
-        os.waitpid(pid, 0)
+    data, _ = aside(lambda: _compiled_or_refused(groups))
     if data[:1] != _COMPILED:
         raise RefusedError(data[1:].decode("utf-8", "replace") or "libseccomp ended the process")
     return Filters(*marshal.loads(data[1:]))

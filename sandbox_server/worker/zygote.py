@@ -33,10 +33,10 @@ from sandbox_server.worker.errors import JailError
 from sandbox_server.worker.isolation import Layer
 from sandbox_server.worker.jail_contract import Harness
 from sandbox_server.worker.language import Language
-from sandbox_server.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from sandbox_server.worker.resident import Resident
+    from sandbox_server.worker.supervisor import Supervisor
 
 #: Added to a slot's number for the jail of its resident: every jail has users of its own.
 _RESIDENTS = 1 << 16
@@ -135,16 +135,7 @@ def _supervise(
     }
     worker.sendall(protocol.encode(hello))
     if error is None:
-        supervisor = Supervisor(
-            worker,
-            init,
-            pid,
-            cgroup=group,
-            language=settings.language,
-            harness=settings.harness,
-            resident=resident,
-        )
-        supervisor.serve()
+        _supervisor(worker, init, pid, settings, group=group, resident=resident).serve()
 
 
 def _make_resident(
@@ -158,15 +149,30 @@ def _make_resident(
     if error is not None or not isolation.in_force("mount_namespace", layers):
         return None, error
     group, _ = _make_group(settings, number, pid)
-    host = Supervisor(
+    return Resident(_supervisor(worker, init, pid, settings, group=group)), None
+
+
+def _supervisor(
+    worker: socket.socket,
+    init: socket.socket,
+    pid: int,
+    settings: Settings,
+    *,
+    group: cgroups.SlotCgroup | None,
+    resident: Resident | None = None,
+) -> Supervisor:
+    # Loaded in supervisors only: what the zygote loads, every process of a jail has to copy.
+    from sandbox_server.worker.supervisor import Supervisor
+
+    return Supervisor(
         worker,
         init,
         pid,
         cgroup=group,
         language=settings.language,
         harness=settings.harness,
+        resident=resident,
     )
-    return Resident(host), None
 
 
 def _make_group(

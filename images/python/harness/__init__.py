@@ -12,10 +12,8 @@ import warnings
 from typing import Any
 
 from .candidate import open_streams
-from .execution import execute
 from .judge import freeze
 from .rehearsal import rehearse
-from .staticcheck import check
 
 __all__ = ["check", "execute", "warm"]
 
@@ -26,7 +24,6 @@ _COMMON = [
     "abc",
     "array",
     "ast",
-    "base64",
     "bisect",
     "collections.abc",
     "contextlib",
@@ -51,8 +48,6 @@ _COMMON = [
     "re",
     "string",
     "struct",
-    "symtable",
-    "textwrap",
     "threading",
     "time",
     "traceback",
@@ -63,8 +58,24 @@ _COMMON = [
 ]
 
 
+def execute(task: Any, jail: Any) -> dict[str, Any]:
+    """The verdict on one candidate, and what is reported beside it; see `execution`."""
+    # Loaded in supervisors only, here and below: what is loaded before the first fork, every
+    # process of a jail has to copy.
+    from .execution import execute
+
+    return execute(task, jail)
+
+
+def check(candidates: Any, jail: Any) -> list[dict[str, Any]]:
+    """The static check of many candidates; see `staticcheck`."""
+    from .staticcheck import check
+
+    return check(candidates, jail)
+
+
 def warm() -> None:
-    """Loads what every execution would otherwise load again."""
+    """Loads what every role would otherwise load again."""
     roles = ("candidate", "judge", "inprocess", "calls.answerer")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -36,10 +36,11 @@ _BUILTIN_NAMES = frozenset(vars(builtins))
 
 def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role where the suite runs in the judge's process."""
-    return serve(channel_fd, solution_fd, _converse)
+    return serve(channel_fd, solution_fd, converse)
 
 
-def _converse(channel: Channel, module: types.ModuleType) -> None:
+def converse(channel: Channel, module: types.ModuleType) -> None:
+    """Does what the judge asks until it is gone."""
     peer = CandidatePeer(channel, module)
     while True:
         peer.serve_one()

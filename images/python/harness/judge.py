@@ -34,7 +34,8 @@ from .suite_names import MainModule, Names, SolutionModule
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4
-_LIBC = ctypes.CDLL(None)
+#: Looked up here, since the first look at it costs a freshly forked process thirty pages.
+_prctl = ctypes.CDLL(None).prctl
 #: Without the wrapper of `signal`, which makes an enum member of every signal.
 _block_signals = vars(signal)["_signal"].pthread_sigmask
 #: Signals that never reach the judge. Real faults, the CPU limit and the alarms that a
@@ -114,7 +115,7 @@ def _read(text: bytes, code: bytes, report: Report) -> Suite:
 
 def harden() -> None:
     """Keeps the candidate, a process of perhaps the same user, out of this one."""
-    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _block_signals(signal.SIG_BLOCK, _HELD_BACK)
     reseed()
     decoys.reseed()
@@ -174,7 +175,14 @@ class Run:
 
     def run(self) -> NoReturn:
         """Runs the suite to its end and reports."""
-        namespace = self._prepare()
+        module = self.main_module()
+        self._take_over(module)
+        verdict, message = self.outcome_in(module.__dict__)
+        more = {"proof": "separated"} if verdict == "PASSED" else {}
+        self._finish(verdict, message, **more)
+
+    def outcome_in(self, namespace: dict[str, Any]) -> tuple[str, str]:
+        """Runs the suite; the verdict and a line for people."""
         error: BaseException | None = None
         try:
             exec(self._suite.code, namespace)
@@ -183,21 +191,25 @@ class Run:
         if any(namespace.get(name) is not helper for name, helper in self._helpers.items()):
             self._tampered("the suite's assertions were replaced")
         outcome = Outcome(self._suite, self._ledger, self._origin)
-        verdict, message = outcome.of(error, swallowed=self._peer.swallowed)
-        more = {"proof": "separated"} if verdict == "PASSED" else {}
-        self._finish(verdict, message, **more)
+        return outcome.of(error, swallowed=self._peer.swallowed)
 
     def _origin(self, error: BaseException) -> str | None:
         found = self._peer.origins.get(id(error))
         return None if found is None else found[1]
 
-    def _prepare(self) -> dict[str, Any]:
+    def main_module(self) -> MainModule:
+        """The suite's module, empty but for what its text is rewritten to use."""
         names = Names(self._peer)
         module = MainModule(self._peer, names)
         namespace = module.__dict__
         namespace["__builtins__"] = names
         namespace["__file__"] = FILENAME
         namespace.update(self._helpers)
+        return module
+
+    def _take_over(self, module: MainModule) -> None:
+        """Makes this process the suite's."""
+        namespace = module.__dict__
         sys.modules["__main__"] = module
         source = self._suite.source
         linecache.cache[FILENAME] = (len(source), None, source.splitlines(True), FILENAME)
@@ -215,7 +227,6 @@ class Run:
                 namespace[name] = self._peer.request("global", name)[1]
         if self._suite.wants_names:
             self._fill(namespace)
-        return namespace
 
     def _fill(self, namespace: dict[str, Any]) -> None:
         for name in self._peer.request("names"):

@@ -9,8 +9,7 @@ import decimal
 import fractions
 import pathlib
 import re
-import uuid
-import zoneinfo
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -64,8 +63,11 @@ def _zone(zone: datetime.tzinfo | None) -> tuple[Any, ...] | None:
         return None
     if type(zone) is datetime.timezone:
         return ("offset", zone.utcoffset(None), zone.tzname(None))
-    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None:
-        return ("zone", zone.key)
+    zoneinfo: Any = sys.modules.get("zoneinfo")
+    if zoneinfo is not None and type(zone) is zoneinfo.ZoneInfo:
+        key = getattr(zone, "key", None)
+        if key is not None:
+            return ("zone", key)
     return ("offset", datetime.timedelta(0), "UTC")
 
 
@@ -73,6 +75,8 @@ def _read_zone(spec: Any) -> datetime.tzinfo | None:
     if spec is None:
         return None
     if spec[0] == "zone":
+        import zoneinfo
+
         return zoneinfo.ZoneInfo(spec[1])
     if spec[1] == datetime.timedelta(0) and spec[2] == "UTC":
         return datetime.UTC
@@ -125,7 +129,6 @@ VALUE_KINDS: dict[type, tuple[str, Callable[[Any], list[Any]], Callable[..., Any
         datetime.timedelta,
     ),
     datetime.timezone: ("timezone", lambda v: [_zone(v)], _read_zone),
-    uuid.UUID: ("UUID", lambda v: [str(v)], uuid.UUID),
     pathlib.PosixPath: ("PosixPath", lambda v: [str(v)], pathlib.PosixPath),
     pathlib.PurePosixPath: ("PurePosixPath", lambda v: [str(v)], pathlib.PurePosixPath),
     re.Pattern: ("Pattern", lambda v: [v.pattern, v.flags], re.compile),
@@ -134,7 +137,28 @@ VALUE_KINDS: dict[type, tuple[str, Callable[[Any], list[Any]], Callable[..., Any
     _VIEWS[1]: ("dict_values", lambda v: [tuple(v)], lambda v: dict(enumerate(v)).values()),
     _VIEWS[2]: ("dict_items", lambda v: [tuple(v)], lambda v: dict(v).items()),
 }
-_MAKERS = {name: make for name, _, make in VALUE_KINDS.values()}
+
+
+def _make_uuid(text: str) -> Any:
+    import uuid
+
+    return uuid.UUID(text)
+
+
+_MAKERS = {name: make for name, _, make in VALUE_KINDS.values()} | {"UUID": _make_uuid}
+
+
+def learn(kind: type) -> bool:
+    """Whether `kind` crosses by value though nobody had loaded its module; VALUE_KINDS has it now.
+
+    What `uuid` and `zoneinfo` load is a twentieth of all memory that a fork copies, and
+    hardly a candidate uses them.
+    """
+    uuid = sys.modules.get("uuid")
+    if uuid is None or kind is not getattr(uuid, "UUID", None):
+        return False
+    VALUE_KINDS[kind] = ("UUID", lambda v: [str(v)], _make_uuid)
+    return True
 
 
 def read_value(name: str, parts: list[Any]) -> Any:

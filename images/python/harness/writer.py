@@ -10,7 +10,7 @@ from typing import Any
 
 from .codec import C128, DICT_TAGS, F64, I64, NODE, U32, Links
 from .mirrors import Mirrors
-from .plain import MUTABLE, VALUE_KINDS
+from .plain import MUTABLE, VALUE_KINDS, learn
 
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -56,6 +56,9 @@ class Writer:
         put = _PUT.get(type(value))
         if put is not None:
             put(self, value)
+        elif learn(type(value)):
+            _PUT[type(value)] = Writer._put_reference
+            self._put_reference(value)
         else:
             self._links.token_for(value, self, keyed)
 
