@@ -20,6 +20,7 @@ from sandbox_server.worker.protocol import Limits
 
 ID_BYTES = 256
 _SOURCE_BYTES = 16 << 20
+_STREAM_EXECUTIONS = 1024
 _CHECK_CANDIDATES = 1000
 _CHECK_BYTES = 64 << 20
 _NANOS = 10**9
@@ -53,6 +54,16 @@ def check_execution(execution: pb.Execution) -> int:
     return _source_bytes(execution.solution, "execution.solution") + _source_bytes(
         execution.test, "execution.test"
     )
+
+
+def check_stream_request(request: pb.ExecuteStreamRequest) -> None:
+    """Checks how many executions a message of a stream holds.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT with field, value and bound.
+    """
+    if not 1 <= len(request.executions) <= _STREAM_EXECUTIONS:
+        raise invalid("len(executions)", len(request.executions), f"[1, {_STREAM_EXECUTIONS}]")
 
 
 def execute_request(execution: pb.Execution, defaults: Limits) -> dict[str, Any]:
@@ -132,8 +143,16 @@ def result_message(name: str, result: Result) -> pb.ExecutionResult:
     )
 
 
-def error_message(error: RequestError) -> pb.ExecutionError:
-    """The stream's item for an execution that did not take place."""
+def outcome_message(name: str, outcome: object) -> pb.ExecutionOutcome:
+    """The stream's item for the execution called `name`."""
+    if isinstance(outcome, Result):
+        return pb.ExecutionOutcome(id=name, result=result_message(name, outcome))
+    if isinstance(outcome, RequestError):
+        return pb.ExecutionOutcome(id=name, error=_error_message(outcome))
+    raise TypeError(f"an execution was answered with {type(outcome).__name__}")
+
+
+def _error_message(error: RequestError) -> pb.ExecutionError:
     message = pb.ExecutionError(code=_number(error.code), message=error.message)
     if error.retry_delay_s is not None:
         message.retry_delay.CopyFrom(_duration(error.retry_delay_s))

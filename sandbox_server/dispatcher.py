@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -27,7 +27,7 @@ _MORE_TRIES = 2
 #: Sources that may wait in the queue, all jobs together; one job more than fits is let in
 #: when the queue is empty.
 _QUEUE_BYTES = 256 << 20
-#: Sources of those who wait for room, all streams together: each could hold one.
+#: Sources of those who wait for room, all streams together: each could hold a message's.
 _WAITING_BYTES = 256 << 20
 _RETRY_DELAY_S = (0.1, 30.0)
 _SMOOTHING = 0.05
@@ -77,6 +77,7 @@ class Dispatcher:
         self._queued_bytes = 0
         self._running = 0
         self._room: deque[tuple[asyncio.Future[None], Job]] = deque()
+        self._held_bytes = 0
         self._usual_s = 0.05
         metrics.watch(lambda: self._queued, lambda: self._running)
 
@@ -136,11 +137,7 @@ class Dispatcher:
         """
         self._require_served(job.language)
         if self._room or not self._fits(job):
-            waiting = sum(other.size_bytes for _, other in self._room) if self._room else 0
-            if waiting + job.size_bytes > _WAITING_BYTES:
-                raise self._full(
-                    job, f"{waiting} bytes wait for room and the bound is {_WAITING_BYTES}"
-                )
+            self._require_waiting(job, job.size_bytes)
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._room.append((turn, job))
             try:
@@ -154,6 +151,21 @@ class Dispatcher:
             return
         self._enqueue(job)
         self._pump()
+
+    def hold(self, jobs: Sequence[Job]) -> None:
+        """Counts jobs that a stream keeps for later among those that wait for room.
+
+        Raises:
+            RequestError: RESOURCE_EXHAUSTED where those hold too much already.
+        """
+        if jobs:
+            size_bytes = sum(job.size_bytes for job in jobs)
+            self._require_waiting(jobs[0], size_bytes)
+            self._held_bytes += size_bytes
+
+    def let_go(self, jobs: Sequence[Job]) -> None:
+        """The stream keeps these jobs no longer."""
+        self._held_bytes -= sum(job.size_bytes for job in jobs)
 
     def cancel(self, job: Job) -> None:
         """Forgets `job`: nothing more is heard of it. Where it runs already, it is killed."""
@@ -177,6 +189,13 @@ class Dispatcher:
         self._metrics.error(job.language, StatusCode.RESOURCE_EXHAUSTED.name)
         message = f"the queue is full: {why}"
         return RequestError(StatusCode.RESOURCE_EXHAUSTED, message, self._retry_delay_s())
+
+    def _require_waiting(self, job: Job, size_bytes: int) -> None:
+        waiting = self._held_bytes + sum(other.size_bytes for _, other in self._room)
+        if waiting + size_bytes > _WAITING_BYTES:
+            raise self._full(
+                job, f"{waiting} bytes wait for room and the bound is {_WAITING_BYTES}"
+            )
 
     def _require_served(self, language: str) -> None:
         if language not in self._lanes:

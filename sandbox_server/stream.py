@@ -1,8 +1,10 @@
 """One ExecuteStream call: reads while it may, writes whatever is done.
 
-Two coroutines, whatever the number of executions. What is outstanding, taken
-but not yet written back, is bounded: a client that sends without reading is
-read no further, and costs others nothing but what it had taken up by then.
+Two coroutines, whatever the number of executions. What is outstanding, given to
+the dispatcher but not yet written back, is bounded: of a client that sends without
+reading nothing more is taken up, and it costs others nothing but what was by then.
+A message may hold more than that. The rest of it waits here as sources, which are
+bounded over all streams, and no other message is read before its last one is given on.
 """
 
 from __future__ import annotations
@@ -17,10 +19,9 @@ import grpc
 from grpc import StatusCode
 from plum.sandbox.v1 import sandbox_pb2 as pb
 
-from sandbox_server.convert import ID_BYTES, error_message, result_message
+from sandbox_server.convert import ID_BYTES, check_stream_request, outcome_message
 from sandbox_server.dispatcher import Dispatcher, Job, Outcome
 from sandbox_server.errors import RequestError, unavailable
-from sandbox_server.evidence import Result
 from sandbox_server.undecodable import Undecodable
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -30,6 +31,11 @@ MakeJob: TypeAlias = Callable[[pb.Execution, Callable[[Outcome], None]], Job]
 #: follow it, which is enough that no slot waits for the client.
 _PER_SLOT = 4
 _LEAST_SHARE = 16
+
+#: What one message of ours may hold: so many outcomes, and no further one after so many bytes.
+#: Clients that set no bound of their own take 4 MiB.
+_TOGETHER = 128
+_TOGETHER_BYTES = 1 << 20
 
 
 class ExecutionStream:
@@ -54,7 +60,7 @@ class ExecutionStream:
         """Serves the stream to its end.
 
         Raises:
-            RequestError: an item was not of the protocol, or the server stops.
+            RequestError: a message was not of the protocol, or the server stops.
         """
         # Before anything is answered: the client learns that it has been let in.
         await self._context.send_initial_metadata(())
@@ -87,34 +93,77 @@ class ExecutionStream:
 
     async def _read(self) -> None:
         while True:
-            while self._outstanding >= self._share:
-                self._slack.clear()
-                await self._slack.wait()
+            await self._slack_for_one()
             request = await self._context.read()
             if request is grpc.aio.EOF:
                 return
             if isinstance(request, Undecodable):
                 raise request.error
-            await self._take(request.execution)
+            jobs = self._jobs_of(request)
+            del request  # or its sources would stay until the next message is there
+            await self._hand_over(jobs)
 
-    async def _take(self, execution: pb.Execution) -> None:
-        name = execution.id
-        self._outstanding += 1
+    async def _slack_for_one(self) -> None:
+        while self._outstanding >= self._share:
+            self._slack.clear()
+            await self._slack.wait()
+
+    def _jobs_of(self, request: pb.ExecuteStreamRequest) -> list[Job]:
+        """The jobs of a message; what cannot be one is answered."""
+        check_stream_request(request)
+        jobs = []
+        for execution in request.executions:
+            name = execution.id
+            try:
+                if name in self._jobs:
+                    raise RequestError(
+                        StatusCode.INVALID_ARGUMENT,
+                        f"execution.id={name!r} is in flight on this stream already",
+                    )
+                job = self._make_job(execution, partial(self._finished, name))
+            except RequestError as e:
+                self._outstanding += 1
+                self._answer(name[:ID_BYTES], e)
+            else:
+                self._jobs[name] = job
+                jobs.append(job)
+        return jobs
+
+    async def _hand_over(self, jobs: list[Job]) -> None:
+        """Gives jobs to the dispatcher, as what is outstanding allows.
+
+        Whatever there is room for, the first has its turn. The others are held by this stream
+        until then, which costs memory that all streams have together.
+        """
+        rest = deque(jobs[1:])
         try:
-            if name in self._jobs:
-                raise RequestError(
-                    StatusCode.INVALID_ARGUMENT,
-                    f"execution.id={name!r} is in flight on this stream already",
-                )
-            job = self._make_job(execution, partial(self._finished, name))
+            self._dispatcher.hold(rest)
         except RequestError as e:
-            self._answer(name[:ID_BYTES], e)
-            return
-        self._jobs[name] = job
+            for job in rest:
+                self._outstanding += 1
+                job.finished(e)
+            rest.clear()
+        try:
+            for job in jobs[:1]:
+                await self._admit(job)
+            while rest:
+                await self._slack_for_one()
+                job = rest.popleft()
+                self._dispatcher.let_go([job])
+                await self._admit(job)
+        finally:
+            self._dispatcher.let_go(rest)
+
+    async def _admit(self, job: Job) -> None:
+        self._outstanding += 1
         try:
             await self._dispatcher.admit(job)
         except RequestError as e:
-            self._finished(name, e)
+            job.finished(e)
+        except asyncio.CancelledError:
+            if job in self._jobs.values():  # it has no outcome, and will have none
+                self._outstanding -= 1
+            raise
 
     def _finished(self, name: str, outcome: Outcome) -> None:
         del self._jobs[name]
@@ -130,14 +179,17 @@ class ExecutionStream:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._context.write(_response(*self._outbox.popleft()))
-            self._outstanding -= 1
+            response = self._packed()
+            await self._context.write(response)
+            self._outstanding -= len(response.outcomes)
             self._slack.set()
 
-
-def _response(name: str, outcome: Outcome) -> pb.ExecuteStreamResponse:
-    if isinstance(outcome, Result):
-        return pb.ExecuteStreamResponse(id=name, result=result_message(name, outcome))
-    if isinstance(outcome, RequestError):
-        return pb.ExecuteStreamResponse(id=name, error=error_message(outcome))
-    raise TypeError(f"an execution was answered with {type(outcome).__name__}")
+    def _packed(self) -> pb.ExecuteStreamResponse:
+        """What is in the outbox at this moment, as far as one message goes."""
+        response = pb.ExecuteStreamResponse()
+        size_bytes = 0
+        while self._outbox and len(response.outcomes) < _TOGETHER and size_bytes < _TOGETHER_BYTES:
+            outcome = outcome_message(*self._outbox.popleft())
+            size_bytes += outcome.ByteSize()
+            response.outcomes.append(outcome)
+        return response

@@ -139,13 +139,13 @@ class Batch:
 
     def _accept(self, execution: Execution) -> None:
         try:
-            # Names of our own: the caller's may repeat, or be longer than the wire allows.
-            request = convert.stream_request(str(next(self._names)), execution)
+            convert.check_execution(execution)
         except ValueError as e:
             self._fail(execution, StatusCode.INVALID_ARGUMENT, str(e))
         else:
             self._longest_wall_s = max(self._longest_wall_s, execution.limits.wall_time_s or 0.0)
-            self._pending.append(Item(execution, request))
+            # A name of our own: the caller's may repeat, or be longer than the wire allows.
+            self._pending.append(Item(str(next(self._names)), execution))
 
     def _fail(self, execution: Execution, code: StatusCode, message: str) -> None:
         self._done.append(ExecutionError(execution.id, code.name, message))
@@ -168,11 +168,23 @@ class Batch:
                 stream = state.stream = Stream(state.lane.stub, self._metadata, self._events)
             if stream is not None:
                 ready.append(stream)
-        while self._pending and ready:
-            stream = max(ready, key=self._room)
-            if self._room(stream) <= 0:
-                return
-            stream.send(self._pending.popleft())
+        if ready:
+            self._share_out(ready)
+
+    def _share_out(self, streams: Sequence[Stream]) -> None:
+        """Gives pending items to `streams`: those of one candidate that follow one another
+        together, and each such group to the least loaded."""
+        while self._pending:
+            stream = max(streams, key=self._room)
+            room = self._room(stream)
+            if room <= 0:
+                break
+            solution = self._pending[0].execution.solution
+            while room and self._pending and self._pending[0].execution.solution == solution:
+                stream.take(self._pending.popleft())
+                room -= 1
+        for stream in streams:
+            stream.send()
 
     def _room(self, stream: Stream) -> int:
         """How many more items `stream` may get. One is the most until its server has spoken."""
@@ -251,21 +263,24 @@ class Batch:
             self._fail(item.execution, StatusCode.UNAVAILABLE, message)
 
     def _answered(self, event: Answered) -> None:
-        response = event.response
-        item = event.stream.outstanding.pop(response.id, None)
-        if item is None:
-            return  # an answer to nothing we asked decides nothing
-        for state in self._lanes:
-            if state.stream is event.stream:
-                state.delay_s = _BACK_OFF_S[0]
+        for outcome in event.response.outcomes:
+            item = event.stream.outstanding.pop(outcome.id, None)
+            if item is None:
+                continue  # an answer to nothing we asked decides nothing
+            for state in self._lanes:
+                if state.stream is event.stream:
+                    state.delay_s = _BACK_OFF_S[0]
+            self._settle(item, outcome)
+
+    def _settle(self, item: Item, outcome: convert.WireOutcome) -> None:
         name = item.execution.id
-        if response.WhichOneof("outcome") == "result":
+        if outcome.WhichOneof("outcome") == "result":
             try:
-                self._done.append(convert.execution_result(name, response.result))
+                self._done.append(convert.execution_result(name, outcome.result))
             except ValueError as e:
                 self._fail(item.execution, StatusCode.INTERNAL, str(e))
             return
-        code, message, delay_s = convert.error_of(response.error)
+        code, message, delay_s = convert.error_of(outcome.error)
         if code not in _RETRIED:
             self._fail(item.execution, code, message)
             return

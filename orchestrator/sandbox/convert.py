@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import grpc
@@ -33,6 +33,7 @@ from orchestrator.sandbox.info import IsolationLayer, LanguageInfo, ServerInfo
 
 StreamRequest = pb.ExecuteStreamRequest
 StreamResponse = pb.ExecuteStreamResponse
+WireOutcome = pb.ExecutionOutcome
 Stub = sandbox_pb2_grpc.SandboxServiceStub
 
 _NANOS = 10**9
@@ -54,8 +55,8 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 T = TypeVar("T")
 
 
-def stream_request(wire_id: str, execution: Execution) -> StreamRequest:
-    """The item that asks for `execution` under the name `wire_id`.
+def check_execution(execution: Execution) -> None:
+    """Checks that `execution` can be sent.
 
     Raises:
         ValueError: a text or a number cannot be sent; the message names the field.
@@ -66,15 +67,23 @@ def stream_request(wire_id: str, execution: Execution) -> StreamRequest:
             raise ValueError(problem)
     if not execution.language or len(execution.language.encode("utf-8", "replace")) > ID_BYTES:
         raise ValueError(f"language={execution.language!r:.80} is outside [1, {ID_BYTES}] bytes")
-    message = pb.Execution(
-        id=wire_id,
-        language=execution.language,
-        solution=execution.solution,
-        test=execution.test,
-    )
     if execution.limits != _NO_LIMITS:
-        message.limits.CopyFrom(_limits(execution.limits))
-    return pb.ExecuteStreamRequest(execution=message)
+        _limits(execution.limits)
+
+
+def stream_request(executions: Iterable[tuple[str, Execution]]) -> StreamRequest:
+    """The message that asks for checked executions under the names that stand before them."""
+    request = pb.ExecuteStreamRequest()
+    for wire_id, execution in executions:
+        message = request.executions.add(
+            id=wire_id,
+            language=execution.language,
+            solution=execution.solution,
+            test=execution.test,
+        )
+        if execution.limits != _NO_LIMITS:
+            message.limits.CopyFrom(_limits(execution.limits))
+    return request
 
 
 def execution_result(name: str, wire: pb.ExecutionResult) -> ExecutionResult:

@@ -12,15 +12,23 @@ from typing import TypeAlias
 import grpc
 
 from orchestrator.domain import Execution
-from orchestrator.sandbox.convert import StreamRequest, StreamResponse, Stub
+from orchestrator.sandbox.convert import StreamRequest, StreamResponse, Stub, stream_request
+
+#: What one message may hold, unless a single execution is larger.
+_TOGETHER = 256
+_CHARACTERS = 256 << 10
 
 
 @dataclass(eq=False, slots=True)
 class Item:
-    """An execution that is not answered yet. losses: times a server or worker lost it."""
+    """An execution that is not answered yet.
 
+    name: on the wire.
+    losses: times a server or worker lost it.
+    """
+
+    name: str
     execution: Execution
-    request: StreamRequest
     losses: int = 0
     failed_at: float | None = None
 
@@ -34,7 +42,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Answered:
-    """The server has answered one item."""
+    """The server has answered some items."""
 
     stream: Stream
     response: StreamResponse
@@ -65,16 +73,32 @@ class Stream:
 
     def __post_init__(self) -> None:
         self.began_at = self.heard_at = time.monotonic()
+        self._unsent: list[Item] = []
         self._requests: SimpleQueue[StreamRequest | None] = SimpleQueue()
         self._call = self.stub.ExecuteStream(self._sent(), metadata=self.metadata)
         threading.Thread(target=self._read, name="plum-sandbox-stream", daemon=True).start()
 
-    def send(self, item: Item) -> None:
-        """Asks for one execution."""
+    def take(self, item: Item) -> None:
+        """Makes one execution outstanding; `send` asks for it."""
         if not self.outstanding:
             self.heard_at = time.monotonic()  # until now there was nothing to say
-        self.outstanding[item.request.execution.id] = item
-        self._requests.put(item.request)
+        self.outstanding[item.name] = item
+        self._unsent.append(item)
+
+    def send(self) -> None:
+        """Asks for what was taken, in as few messages as may be."""
+        message: list[tuple[str, Execution]] = []
+        characters = 0
+        for item in self._unsent:
+            size = len(item.execution.solution) + len(item.execution.test)
+            if message and (len(message) == _TOGETHER or characters + size > _CHARACTERS):
+                self._requests.put(stream_request(message))
+                message, characters = [], 0
+            message.append((item.name, item.execution))
+            characters += size
+        if message:
+            self._requests.put(stream_request(message))
+        self._unsent.clear()
 
     def finish(self) -> None:
         """Sends no more; the stream ends when everything outstanding is answered."""

@@ -58,7 +58,7 @@ def test_nothing_of_it_is_left_and_its_slot_is_free(address: str, way: str) -> N
     with grpc.insecure_channel(address) as channel:
         stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
         if way == "stream":
-            request = pb.ExecuteStreamRequest(execution=_request())
+            request = pb.ExecuteStreamRequest(executions=[_request()])
             call = stub.ExecuteStream(iter([request]))
         else:
             timeout_s = 5.0 if way == "deadline" else None

@@ -16,6 +16,7 @@ from grpc import StatusCode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plum.sandbox.v1 import sandbox_pb2 as pb
+from plum.sandbox.v1 import sandbox_pb2_grpc
 
 from sandbox_server import dispatcher
 from sandbox_server.dispatcher import Dispatcher, Job, Outcome
@@ -25,7 +26,7 @@ from sandbox_server.metrics import Metrics
 from sandbox_server.worker import protocol
 from tests.integration.gateway import Gateway, gateway, run_one
 from tests.integration.scripted_worker import LIMITS, result
-from tests.integration.test_gateway import item, outcomes
+from tests.integration.test_gateway import item, one_by_one, outcomes
 from tests.worker_process import WorkerProcess
 
 SERVICE = "/plum.sandbox.v1.SandboxService"
@@ -92,8 +93,9 @@ def test_any_bytes_to_any_call_are_answered_clearly(channel: grpc.Channel, data:
     code, _, answers = _called(lambda sent, timeout: list(stream(iter([sent]), timeout)), data)
     assert code in CLEAR
     if code is StatusCode.OK:
-        (answer,) = [pb.ExecuteStreamResponse.FromString(answer) for answer in answers]
-        assert answer.WhichOneof("outcome") in {"result", "error"}
+        answered = list(one_by_one(pb.ExecuteStreamResponse.FromString(each) for each in answers))
+        assert len(answered) == len(pb.ExecuteStreamRequest.FromString(data).executions)
+        assert {outcome.WhichOneof("outcome") for outcome in answered} <= {"result", "error"}
 
 
 def _called(call: Callable[..., Any], data: bytes) -> tuple[StatusCode, str, Any]:
@@ -139,7 +141,7 @@ def test_a_thousand_streams_that_never_read_cost_bounded_memory(shared: Gateway)
             )
             calls = [method() for _ in range(1000)]
             request = item("a", "echo")
-            request.execution.test = text
+            request.executions[0].test = text
             await asyncio.gather(*(call.write(request) for call in calls))
             for call in calls:
                 call.cancel()
@@ -148,6 +150,31 @@ def test_a_thousand_streams_that_never_read_cost_bounded_memory(shared: Gateway)
         asyncio.run(scenario())
         answers = outcomes(other, *(item(str(n)) for n in range(20)))
     assert set(answers.values()) == {"VERDICT_PASSED"}
+    assert _memory_bytes(shared.process.pid) < 1 << 30
+
+
+def test_large_messages_of_many_that_wait_for_slots_cost_bounded_memory(shared: Gateway) -> None:
+    request = item("0", "sleep 1000")
+    for n in range(1, 60):
+        request.executions.add(id=str(n), language="python", test="x" * (1 << 20))
+    refused = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+
+    async def scenario() -> None:
+        async with grpc.aio.insecure_channel(shared.address) as channel:
+            stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
+            calls = [stub.ExecuteStream() for _ in range(8)]
+            for call in calls:
+                await call.write(request)
+            # They have sent 470 MB in all; the last is told that it cannot wait here.
+            answer = await asyncio.wait_for(calls[-1].read(), 60)
+            assert isinstance(answer, pb.ExecuteStreamResponse)
+            assert {outcome.error.code for outcome in answer.outcomes} == {refused}
+            for call in calls:
+                call.cancel()
+
+    with shared.channel() as other:
+        asyncio.run(scenario())
+        assert run_one(other, "pass").verdict == pb.VERDICT_PASSED
     assert _memory_bytes(shared.process.pid) < 1 << 30
 
 

@@ -99,11 +99,12 @@ class Replay(sandbox_pb2_grpc.SandboxServiceServicer):
         await context.send_initial_metadata(())
         async for request in requests:
             self.first_at = self.first_at or time.monotonic()
-            self.executed += 1
-            asked = request.execution
-            yield pb.ExecuteStreamResponse(
-                id=asked.id, result=_RESULTS[rule(asked.solution, asked.test)]
-            )
+            self.executed += len(request.executions)
+            response = pb.ExecuteStreamResponse()
+            for asked in request.executions:
+                result = _RESULTS[rule(asked.solution, asked.test)]
+                response.outcomes.add(id=asked.id, result=result)
+            yield response
 
 
 def rule(solution: str, test: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,16 +39,25 @@ def channel(shared: Gateway) -> Iterator[grpc.Channel]:
 
 
 def item(name: str, solution: str = "pass", language: str = "python") -> pb.ExecuteStreamRequest:
-    return pb.ExecuteStreamRequest(
-        execution=pb.Execution(id=name, language=language, solution=solution)
-    )
+    return together(pb.Execution(id=name, language=language, solution=solution))
+
+
+def together(*executions: pb.Execution) -> pb.ExecuteStreamRequest:
+    return pb.ExecuteStreamRequest(executions=executions)
+
+
+def one_by_one(call: Iterable[pb.ExecuteStreamResponse]) -> Iterator[pb.ExecutionOutcome]:
+    """The outcomes of a stream, however they were packed."""
+    for response in call:
+        assert 1 <= len(response.outcomes) <= 128
+        yield from response.outcomes
 
 
 def outcomes(channel: grpc.Channel, *items: pb.ExecuteStreamRequest) -> dict[str, str]:
     """Id to verdict, or to the error's code and message."""
     stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
     answers: dict[str, str] = {}
-    for answer in stub.ExecuteStream(iter(items), timeout=60):
+    for answer in one_by_one(stub.ExecuteStream(iter(items), timeout=60)):
         assert answer.id not in answers
         if answer.HasField("result"):
             answers[answer.id] = pb.Verdict.Name(answer.result.verdict)
@@ -164,8 +173,7 @@ def test_undecodable_requests_are_invalid_arguments(channel: grpc.Channel, garba
 
 
 def test_an_error_of_one_item_leaves_the_stream_open(channel: grpc.Channel) -> None:
-    bad = pb.ExecuteStreamRequest(execution=pb.Execution(id="bad", language="python"))
-    bad.execution.limits.processes = 5000
+    bad = together(pb.Execution(id="bad", language="python", limits=pb.Limits(processes=5000)))
     answers = outcomes(channel, item("a"), bad, item("b"), item("c", language="nope"))
     assert answers.pop("bad").startswith("3 limits.processes=5000")
     assert answers.pop("c").startswith("5 ")
@@ -175,7 +183,7 @@ def test_an_error_of_one_item_leaves_the_stream_open(channel: grpc.Channel) -> N
 def test_an_id_that_is_in_flight_already_is_rejected(channel: grpc.Channel) -> None:
     stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
     twice = [item("a", "sleep 0.5"), item("a")]
-    first, second = stub.ExecuteStream(iter(twice), timeout=30)
+    first, second = one_by_one(stub.ExecuteStream(iter(twice), timeout=30))
     assert "'a' is in flight on this stream already" in first.error.message
     assert second.result.verdict == pb.VERDICT_PASSED
 
@@ -188,6 +196,31 @@ def test_many_executions_never_exceed_the_slots_and_are_answered_once(
     answers = outcomes(channel, *items)
     assert len(answers) == 600
     assert set(answers.values()) == {"VERDICT_PASSED", "VERDICT_ASSERTION_FAILED"}
+
+
+def test_executions_may_come_together_and_each_has_its_own_outcome(channel: grpc.Channel) -> None:
+    executions = [
+        pb.Execution(id=str(i), language="python", solution="fail" if i % 3 else "pass")
+        for i in range(1024)
+    ]
+    executions[500].limits.processes = 5000
+    answers = outcomes(channel, together(*executions[:700]), together(*executions[700:]))
+    assert len(answers) == 1024
+    assert answers.pop("500").startswith("3 limits.processes=5000")
+    for name, answer in answers.items():
+        assert answer == ("VERDICT_ASSERTION_FAILED" if int(name) % 3 else "VERDICT_PASSED")
+
+
+@pytest.mark.parametrize("count", [0, 1025])
+def test_a_message_without_executions_or_with_too_many_ends_the_stream(
+    channel: grpc.Channel, count: int
+) -> None:
+    executions = [pb.Execution(id=str(i), language="python") for i in range(count)]
+    with pytest.raises(grpc.RpcError) as caught:
+        outcomes(channel, item("a", "sleep 1000"), together(*executions))
+    assert caught.value.code() == StatusCode.INVALID_ARGUMENT
+    assert f"len(executions)={count} is outside [1, 1024]" in caught.value.details()
+    assert run_one(channel, "pass").verdict == pb.VERDICT_PASSED
 
 
 def test_check_answers_in_the_order_of_the_request(channel: grpc.Channel) -> None:
@@ -267,7 +300,7 @@ def test_cancelled_calls_give_their_slots_back(channel: grpc.Channel) -> None:
     stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
     forever = [item(str(i), "sleep 1000") for i in range(50)]
     call = stub.ExecuteStream(iter([item("first"), *forever]))
-    assert next(call).id == "first"
+    assert next(one_by_one(call)).id == "first"
     call.cancel()
     assert run_one(channel, "pass").verdict == pb.VERDICT_PASSED
 
@@ -282,7 +315,7 @@ def test_a_client_with_little_is_not_made_to_wait_for_one_with_much(shared: Gate
         done_before: queue.SimpleQueue[int] = queue.SimpleQueue()
 
         def drain() -> None:
-            done_before.put(sum(1 for _ in call if not answered.is_set()))
+            done_before.put(sum(1 for _ in one_by_one(call) if not answered.is_set()))
 
         draining = threading.Thread(target=drain)
         draining.start()
@@ -297,15 +330,14 @@ def test_a_client_that_never_reads_does_not_stop_the_others(shared: Gateway) -> 
         stub = sandbox_pb2_grpc.SandboxServiceStub(deaf)
         text = "x" * 50_000
         items = (
-            pb.ExecuteStreamRequest(
-                execution=pb.Execution(id=str(i), language="python", solution="echo", test=text)
-            )
+            together(pb.Execution(id=str(i), language="python", solution="echo", test=text))
             for i in range(300)
         )
         call = stub.ExecuteStream(items, timeout=60)
         for _ in range(20):
             assert run_one(other, "pass").verdict == pb.VERDICT_PASSED
-        assert sum(1 for answer in call if len(answer.result.stdout) == 50_000) == 300
+        whole = [a for a in one_by_one(call) if len(a.result.stdout) == 50_000]
+        assert len(whole) == 300
 
 
 def test_a_thousand_streams_are_all_served(shared: Gateway) -> None:
@@ -315,7 +347,7 @@ def test_a_thousand_streams_are_all_served(shared: Gateway) -> None:
         answer = await call.read()
         assert isinstance(answer, pb.ExecuteStreamResponse)
         await call.done_writing()
-        return answer.id
+        return answer.outcomes[0].id
 
     async def all_of_them() -> list[str]:
         async with grpc.aio.insecure_channel(shared.address) as channel:

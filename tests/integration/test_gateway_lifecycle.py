@@ -23,7 +23,7 @@ from orchestrator.errors import SandboxError
 from orchestrator.sandbox.client import SandboxClient, Tls
 from orchestrator.sandbox.embedded import embedded_sandbox
 from tests.integration.gateway import gateway, run_one, stop
-from tests.integration.test_gateway import item
+from tests.integration.test_gateway import item, one_by_one
 
 TOKEN = "0123456789abcdef"
 
@@ -38,7 +38,8 @@ def test_sigterm_says_not_serving_finishes_what_runs_and_exits_with_zero(tmp_pat
         health = _health(channel)
         assert next(health) == health_pb2.HealthCheckResponse.SERVING
         stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
-        call = stub.ExecuteStream(iter([item("a", "sleep 0.7"), item("b")]), timeout=30)
+        items = [item("a", "sleep 0.7"), item("b")]
+        call = one_by_one(stub.ExecuteStream(iter(items), timeout=30))
         assert next(call).id == "b"
         running.process.send_signal(signal.SIGTERM)
         assert next(health) == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -55,7 +56,7 @@ def test_stream_without_an_end_is_told_that_the_server_stops(tmp_path: Path) -> 
             yield item("a")
             never[0].recv(1)
 
-        call = stub.ExecuteStream(requests(), timeout=30)
+        call = one_by_one(stub.ExecuteStream(requests(), timeout=30))
         assert next(call).id == "a"
         assert stop(running.process) == 0
         with pytest.raises(grpc.RpcError) as caught:
@@ -69,7 +70,7 @@ def test_second_signal_does_not_wait(tmp_path: Path) -> None:
     with gateway(tmp_path) as running, running.channel() as channel:
         stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
         call = stub.ExecuteStream(iter([item("a", "sleep 1000"), item("b")]))
-        assert next(call).id == "b"
+        assert next(one_by_one(call)).id == "b"
         health = _health(channel)
         next(health)
         running.process.send_signal(signal.SIGTERM)

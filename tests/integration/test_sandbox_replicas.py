@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 import grpc
@@ -16,7 +17,7 @@ import pytest
 from plum.sandbox.v1 import sandbox_pb2 as pb
 from plum.sandbox.v1 import sandbox_pb2_grpc
 
-from orchestrator.domain import CheckStatus, Execution, ExecutionResult
+from orchestrator.domain import CheckStatus, Execution, ExecutionResult, Verdict
 from orchestrator.errors import SandboxError
 from orchestrator.sandbox import batch, client
 from orchestrator.sandbox.addresses import servers_behind
@@ -30,6 +31,7 @@ class Scripted(sandbox_pb2_grpc.SandboxServiceServicer):
         self.mute = mute
         self.executed: Counter[str] = Counter()
         self.streams = 0
+        self.messages: list[list[str]] = []  # the solutions of each
 
     def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: grpc.ServicerContext
@@ -45,9 +47,14 @@ class Scripted(sandbox_pb2_grpc.SandboxServiceServicer):
             if self.mute:
                 _wait_for_the_end(context)
                 return
-            self.executed[request.execution.solution] += 1
+            self.messages.append([asked.solution for asked in request.executions])
+            self.executed.update(self.messages[-1])
             result = pb.ExecutionResult(verdict=pb.VERDICT_PASSED, phase=pb.PHASE_TEST)
-            yield pb.ExecuteStreamResponse(id=request.execution.id, result=result)
+            yield pb.ExecuteStreamResponse(
+                outcomes=[
+                    pb.ExecutionOutcome(id=asked.id, result=result) for asked in request.executions
+                ]
+            )
 
     def Check(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
         if self.mute:
@@ -141,6 +148,67 @@ def test_an_input_that_waits_for_nothing_ends(tmp_path: Path) -> None:
         SandboxClient([f"unix:{tmp_path}/one"]) as opened,
     ):
         assert list(opened.execute_many(iter([None]), in_flight=4)) == []
+
+
+def test_executions_travel_together_once_a_server_has_spoken(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/one"
+    with serving(address, Scripted()) as server, SandboxClient([address]) as opened:
+        outcomes = list(opened.execute_many(executions(5000), in_flight=1000))
+    assert sorted(int(outcome.id) for outcome in outcomes) == list(range(5000))
+    sizes = [len(message) for message in server.messages]
+    assert sizes[0] == 1
+    assert max(sizes) == 256
+    assert sum(sizes) == 5000
+
+
+def test_a_message_is_bounded_in_bytes(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/one"
+    rows = [Execution(str(i), "python", str(i), "#" * (100 << 10)) for i in range(30)]
+    rows += [Execution("large", "python", "large", "#" * (1 << 20))]
+    with serving(address, Scripted()) as server, SandboxClient([address]) as opened:
+        assert len(list(opened.execute_many(rows, in_flight=40))) == 31
+    assert max(len(message) for message in server.messages) == 2
+    assert ["large"] in server.messages
+
+
+def test_what_follows_one_another_for_one_candidate_goes_to_one_server(tmp_path: Path) -> None:
+    a, b = f"unix:{tmp_path}/a", f"unix:{tmp_path}/b"
+    rows = [Execution(str(i), "python", str(i // 4), str(i)) for i in range(160)]
+    with (
+        serving(a, Scripted()) as first,
+        serving(b, Scripted()) as second,
+        SandboxClient([a, b]) as opened,
+    ):
+        outcomes = list(opened.execute_many(rows, in_flight=32))
+    assert len(outcomes) == 160
+    assert first.messages
+    assert second.messages
+    # Only where a stream has no room for the rest of them do they part.
+    meetings = len(first.executed) + len(second.executed)
+    assert meetings <= 40 + len(first.messages) + len(second.messages)
+    for message in first.messages + second.messages:
+        assert len(list(groupby(message))) == len(set(message))
+
+
+def test_answers_that_nobody_asked_for_and_second_answers_decide_nothing(tmp_path: Path) -> None:
+    class Confused(Scripted):
+        def ExecuteStream(
+            self, requests: Iterator[pb.ExecuteStreamRequest], context: grpc.ServicerContext
+        ) -> Iterator[pb.ExecuteStreamResponse]:
+            failed = pb.ExecutionResult(verdict=pb.VERDICT_TAMPERED, phase=pb.PHASE_TEST)
+            for response in super().ExecuteStream(requests, context):
+                yield pb.ExecuteStreamResponse()
+                names = [outcome.id for outcome in response.outcomes]
+                for name in ("nobody", *names):
+                    response.outcomes.add(id=name, result=failed)
+                yield response
+
+    address = f"unix:{tmp_path}/one"
+    with serving(address, Confused()), SandboxClient([address]) as opened:
+        outcomes = list(opened.execute_many(executions(100), in_flight=20))
+    assert sorted(int(outcome.id) for outcome in outcomes) == list(range(100))
+    verdicts = {outcome.verdict for outcome in outcomes if isinstance(outcome, ExecutionResult)}
+    assert verdicts == {Verdict.PASSED}
 
 
 @contextmanager

@@ -253,23 +253,28 @@ Global___ExecuteResponse: _TypeAlias = ExecuteResponse  # noqa: Y015
 
 @_typing.final
 class ExecuteStreamRequest(_message.Message):
-    """One item of the client's side of ExecuteStream."""
+    """One message of the client's side of ExecuteStream: as many executions as are at
+    hand. Whether they come one to a message or together changes no outcome.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EXECUTION_FIELD_NUMBER: _builtins.int
+    EXECUTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def execution(self) -> Global___Execution:
-        """What to run. Required."""
+    def executions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Execution]:
+        """What to run: 1 to 1024 executions of at most 64 MiB in all. Any other number
+        ends the stream with INVALID_ARGUMENT. Executions of one candidate are best
+        sent next to each other.
+        """
 
     def __init__(
         self,
         *,
-        execution: Global___Execution | None = ...,
+        executions: _abc.Iterable[Global___Execution] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executions", b"executions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -277,7 +282,33 @@ Global___ExecuteStreamRequest: _TypeAlias = ExecuteStreamRequest  # noqa: Y015
 
 @_typing.final
 class ExecuteStreamResponse(_message.Message):
-    """One item of the server's side of ExecuteStream."""
+    """One message of the server's side of ExecuteStream: the outcomes that were known
+    when it was written. None is held back to wait for others.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExecutionOutcome]:
+        """1 to 128 outcomes of less than 2 MiB in all, in any order."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___ExecutionOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecuteStreamResponse: _TypeAlias = ExecuteStreamResponse  # noqa: Y015
+
+@_typing.final
+class ExecutionOutcome(_message.Message):
+    """What came of one execution of a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,7 +340,7 @@ class ExecuteStreamResponse(_message.Message):
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
-Global___ExecuteStreamResponse: _TypeAlias = ExecuteStreamResponse  # noqa: Y015
+Global___ExecutionOutcome: _TypeAlias = ExecutionOutcome  # noqa: Y015
 
 @_typing.final
 class Execution(_message.Message):

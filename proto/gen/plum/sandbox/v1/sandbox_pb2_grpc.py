@@ -80,7 +80,8 @@ class SandboxServiceServicer:
         outcome as soon as it is known, in any order. The server stops reading
         while its queue is full (HTTP/2 flow control), so a client may send without
         counting. What goes wrong with one execution is answered as that
-        execution's error and leaves the stream open.
+        execution's error and leaves the stream open. A message that
+        cannot be read ends the stream with INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,8 @@ class SandboxServiceStub:
     outcome as soon as it is known, in any order. The server stops reading
     while its queue is full (HTTP/2 flow control), so a client may send without
     counting. What goes wrong with one execution is answered as that
-    execution's error and leaves the stream open.
+    execution's error and leaves the stream open. A message that
+    cannot be read ends the stream with INVALID_ARGUMENT.
     """
     Check: _grpc.UnaryUnaryMultiCallable[_sandbox_pb2.CheckRequest, _sandbox_pb2.CheckResponse]
     """Checks many candidates of one language statically, in one go: syntax for
@@ -85,7 +86,8 @@ class SandboxServiceAsyncStub(SandboxServiceStub):
     outcome as soon as it is known, in any order. The server stops reading
     while its queue is full (HTTP/2 flow control), so a client may send without
     counting. What goes wrong with one execution is answered as that
-    execution's error and leaves the stream open.
+    execution's error and leaves the stream open. A message that
+    cannot be read ends the stream with INVALID_ARGUMENT.
     """
     Check: _aio.UnaryUnaryMultiCallable[_sandbox_pb2.CheckRequest, _sandbox_pb2.CheckResponse]  # type: ignore[assignment]
     """Checks many candidates of one language statically, in one go: syntax for
@@ -124,7 +126,8 @@ class SandboxServiceServicer(metaclass=_abc_1.ABCMeta):
         outcome as soon as it is known, in any order. The server stops reading
         while its queue is full (HTTP/2 flow control), so a client may send without
         counting. What goes wrong with one execution is answered as that
-        execution's error and leaves the stream open.
+        execution's error and leaves the stream open. A message that
+        cannot be read ends the stream with INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod
