@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import queue
@@ -50,6 +51,7 @@ from tests.integration.run_helpers import plum_command
 
 _PAGE = 500
 _IN_FLIGHT = 64
+_OUTCOMES = 128  # of a message, as the gateway sends them
 
 _RECIPE = """
 [instructions]
@@ -100,11 +102,12 @@ class Replay(sandbox_pb2_grpc.SandboxServiceServicer):
         async for request in requests:
             self.first_at = self.first_at or time.monotonic()
             self.executed += len(request.executions)
-            response = pb.ExecuteStreamResponse()
-            for asked in request.executions:
-                result = _RESULTS[rule(asked.solution, asked.test)]
-                response.outcomes.add(id=asked.id, result=result)
-            yield response
+            for first in range(0, len(request.executions), _OUTCOMES):
+                response = pb.ExecuteStreamResponse()
+                for asked in request.executions[first : first + _OUTCOMES]:
+                    result = _RESULTS[rule(asked.solution, asked.test)]
+                    response.outcomes.add(id=asked.id, result=result)
+                yield response
 
 
 def rule(solution: str, test: str) -> str:
@@ -179,12 +182,17 @@ def make_run(folder: Path, address: str, problems: int, k: int, suites: int) -> 
     return folder / "run"
 
 
-def label(run: Path, kill_after_s: float | None = None) -> dict[str, float]:
-    """Runs `plum label`; what it used, and its exit status."""
+def label(run: Path, kill_at: int | None = None) -> dict[str, float]:
+    """Runs `plum label`; what it used, and its exit status.
+
+    kill_at: labels that are stored when it is killed.
+    """
     began = time.monotonic()
     pid = os.posix_spawn(sys.executable, plum_command("label", "--run-dir", run), os.environ)
-    if kill_after_s is not None:
-        time.sleep(kill_after_s)
+    if kill_at is not None:
+        with open_reader(run) as db:
+            while db.value("SELECT count(*) FROM labels") < kill_at:
+                time.sleep(0.05)
         os.kill(pid, 9)
     _, status, used = os.wait4(pid, 0)
     return {
@@ -228,7 +236,7 @@ def scale(problems: int, k: int, suites: int, folder: Path) -> dict[str, object]
     figures["filled_s"] = round(time.monotonic() - began, 1)
     rows = problems * k
     with replay_server(address) as replay:
-        first = label(run, kill_after_s=rows / 3000 / 3)
+        first = label(run, kill_at=rows // 3)
         with open_reader(run) as db:
             done: int = db.value("SELECT count(*) FROM labels")
         executed = replay.executed
@@ -256,21 +264,24 @@ def scale(problems: int, k: int, suites: int, folder: Path) -> dict[str, object]
 def bare_stream(address: str, pairs: list[tuple[str, str]]) -> float:
     """Seconds that a client takes that does nothing but stream."""
     requests: queue.SimpleQueue[pb.ExecuteStreamRequest | None] = queue.SimpleQueue()
-    waiting = [
-        pb.ExecuteStreamRequest(
-            execution=pb.Execution(id=str(n), language="python", solution=solution, test=test)
-        )
-        for n, (solution, test) in enumerate(pairs)
-    ]
+    waiting = iter(
+        [
+            pb.Execution(id=str(n), language="python", solution=solution, test=test)
+            for n, (solution, test) in enumerate(pairs)
+        ]
+    )
+
+    def ask(count: int) -> None:
+        some = list(itertools.islice(waiting, count))
+        requests.put(pb.ExecuteStreamRequest(executions=some) if some else None)
+
     began = time.monotonic()
     with grpc.insecure_channel(address) as channel:
-        for request in waiting[:_IN_FLIGHT]:
-            requests.put(request)
-        rest = iter(waiting[_IN_FLIGHT:])
+        ask(_IN_FLIGHT)
         stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
-        for answer in stub.ExecuteStream(iter(requests.get, None)):
-            assert answer.result.verdict, answer
-            requests.put(next(rest, None))
+        for response in stub.ExecuteStream(iter(requests.get, None)):
+            assert all(outcome.result.verdict for outcome in response.outcomes), response
+            ask(len(response.outcomes))
     return time.monotonic() - began
 
 
