@@ -49,6 +49,10 @@ _OPENING_S = 10.0
 #: time limit that was asked for, is as good as none too.
 _MUTE_S = 300.0
 
+#: New executions are taken when a fourth of those in flight has been answered, so that one
+#: message can ask for several; the servers have the rest to go on with.
+_REFILLED_IN = 4
+
 #: What a stream may end with that another try cannot mend.
 _FATAL = frozenset(
     {
@@ -117,7 +121,10 @@ class Batch:
         unanswered = 0
         try:
             while True:
-                for execution in itertools.islice(source, self._in_flight - unanswered):
+                room = self._in_flight - unanswered
+                if room * _REFILLED_IN < self._in_flight:
+                    room = 0
+                for execution in itertools.islice(source, room):
                     if execution is None:
                         break
                     unanswered += 1
