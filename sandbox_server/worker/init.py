@@ -6,6 +6,8 @@ each stage it is sent role names and descriptors, never a suite or a candidate;
 it forks one process per role, waits for the first to end or to be told to stop,
 kills everything in the namespace, replaces the two tmpfs, and is as it was.
 Nothing of one execution is in its memory when the next one is forked from it.
+The process of the first role is forked ahead, as soon as the jail is wiped: it
+waits for its order while nothing else runs, and nobody waits for the fork.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ import signal
 import socket
 import sys
 import traceback
+
+# Below the standard library's, whose sockets are objects of Python: thirty pages for each pair.
+from _socket import socketpair
 from collections.abc import Callable, Sequence
 from os import WNOHANG, chdir, close, fork, kill, wait4
 from typing import Any, NoReturn
@@ -35,6 +40,7 @@ _EXIT_OF_A_FAILED_CONFINEMENT = 71
 #: How often the end of a process is looked for where the kernel cannot tell of it (gVisor).
 _LOOK_EVERY_MS = 2
 _SIGKILL = int(signal.SIGKILL)
+_UNIX, _MESSAGES = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _READABLE = select.POLLIN
 _KILLED = (None, None)
 _NOBODY_LEFT = contextlib.suppress(ProcessLookupError)
@@ -61,6 +67,9 @@ class Init:
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._ends = _Ends()
+        #: The process that waits to be the next stage's first role, and the line to it.
+        self._first = 0
+        self._line: socket.SocketType
 
     def serve(self) -> None:
         """Runs stages until the supervisor is gone.
@@ -69,6 +78,7 @@ class Init:
             OSError: the supervisor went during a stage.
         """
         self._clean()
+        self._fork_first()
         while True:
             order, fds = messages.receive_bytes(self._control)
             if not order:
@@ -76,6 +86,7 @@ class Init:
             if order != orders.STOP:  # which was overtaken by the end of its stage
                 self._stage(order, fds)
                 self._clean()
+                self._fork_first()
 
     def _stage(self, order: bytes, fds: list[int]) -> None:
         roles, limits, count_files = orders.read_stage(order)
@@ -83,12 +94,13 @@ class Init:
         if file_bytes != self._file_bytes:
             self._file_bytes = file_bytes
             self._private.clean(file_bytes)
-        alone = len(roles) == 1
-        pids: list[int] = []
-        for role in roles:
+        messages.send_bytes(self._line, order, fds)
+        self._line.close()
+        pids = [self._first]
+        for role in roles[1:]:
             pid = fork()
             if pid == 0:
-                _become(role, fds, self._confinement, limits, alone)
+                _become(role, fds, self._confinement, limits, alone=False)
             pids.append(pid)
         for fd in fds:
             close(fd)
@@ -104,6 +116,14 @@ class Init:
         self._control.send(
             orders.ended(ends.cpu_time_s, ends.peak_kib * 1024, used_bytes, ends.exits)
         )
+
+    def _fork_first(self) -> None:
+        """Forks what the first role of the next stage will be."""
+        self._line, theirs = socketpair(_UNIX, _MESSAGES)
+        self._first = fork()
+        if self._first == 0:
+            _await_role(theirs, self._confinement)
+        theirs.close()
 
     def _clean(self) -> None:
         """Makes the private folders empty and says so."""
@@ -129,6 +149,16 @@ class Init:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 return True
         return False
+
+
+def _await_role(line: socket.SocketType, confinement: confine.Confinement) -> NoReturn:
+    """Becomes the first role of the stage that is ordered."""
+    try:
+        order, fds = messages.receive_bytes(line)
+        roles, limits, _ = orders.read_stage(order)
+        _become(roles[0], fds, confinement, limits, alone=len(roles) == 1)
+    finally:  # there is no order: the jail ends
+        os._exit(_EXIT_OF_A_FAILED_CONFINEMENT)
 
 
 def _become(

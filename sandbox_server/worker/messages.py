@@ -29,7 +29,7 @@ def send(sock: socket.socket, message: dict[str, Any], fds: Sequence[int] = ()) 
     send_bytes(sock, json.dumps(message).encode(), fds)
 
 
-def send_bytes(sock: socket.socket, data: bytes, fds: Sequence[int]) -> None:
+def send_bytes(sock: socket.SocketType, data: bytes, fds: Sequence[int]) -> None:
     """Sends `data` as one message, and duplicates of `fds`.
 
     Raises:
@@ -45,7 +45,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return (json.loads(data), fds) if data else None
 
 
-def receive_bytes(sock: socket.socket) -> tuple[bytes, list[int]]:
+def receive_bytes(sock: socket.SocketType) -> tuple[bytes, list[int]]:
     """The next message and its descriptors; empty where the other end is gone."""
     data, ancillary, _, _ = sock.recvmsg(_MAX_BYTES, _ROOM)
     fds: list[int] = []

@@ -23,7 +23,7 @@ def processes(gateway: int, kind: str) -> list[int]:
     workers = [p for p in descendants(gateway) if _parent(p) == gateway]
     zygotes = [p for w in workers for p in descendants(w) if _parent(p) == w]
     slots = [p for z in zygotes for p in descendants(z) if _parent(p) == z]
-    inits = [p for p in slots if _in_jail(p)]
+    inits = [p for p in slots if place_in_jail(p) == 1]
     return {
         "worker": workers,
         "zygote": zygotes,
@@ -42,9 +42,11 @@ def _parent(pid: int) -> int | None:
     return int(text.rpartition(")")[2].split()[1])
 
 
-def _in_jail(pid: int) -> bool:
+def place_in_jail(pid: int) -> int | None:
+    """What the process goes by in its jail, 1 for the first; None outside, or where it has ended."""
     with contextlib.suppress(OSError):  # it has ended
         for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("NSpid:"):
-                return len(line.split()) > 2
-    return False
+                numbers = line.split()[1:]
+                return int(numbers[-1]) if len(numbers) > 1 else None
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
@@ -45,11 +45,13 @@ def _request() -> pb.Execution:
     )
 
 
-def _until(gateway: int, counts: range) -> None:
+def _jailed(gateway: int, enough: Callable[[set[int]], bool]) -> set[int]:
+    """The processes of the jail, as soon as they are `enough`."""
     deadline = time.monotonic() + 60
-    while len(processes(gateway, "jailed")) not in counts:
-        assert time.monotonic() < deadline
+    while not enough(found := set(processes(gateway, "jailed"))):
+        assert time.monotonic() < deadline, found
         time.sleep(0.01)
+    return found
 
 
 @pytest.mark.parametrize("way", ["unary", "stream", "deadline", "connection"])
@@ -63,11 +65,12 @@ def test_nothing_of_it_is_left_and_its_slot_is_free(address: str, way: str) -> N
         else:
             timeout_s = 5.0 if way == "deadline" else None
             call = stub.Execute.future(pb.ExecuteRequest(execution=_request()), timeout=timeout_s)
-        _until(gateway, range(_PROCESSES, 64))
+        running = _jailed(gateway, lambda found: len(found) >= _PROCESSES)
         if way == "connection":
             channel.close()
         elif way != "deadline":
             call.cancel()
-        _until(gateway, range(1))
+        # One waits to be the next candidate's.
+        _jailed(gateway, lambda found: len(found) <= 1 and not found & running)
     with grpc.insecure_channel(address) as channel:
         assert run_one(channel, "x = 1\n", "assert x == 1\n").verdict == pb.VERDICT_PASSED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.adversarial.jailed import place_in_jail
 from tests.worker_process import WorkerProcess, descendants
 
 # Each leaves something, then looks for it: the first run must not see it, nor may the second.
@@ -175,7 +176,7 @@ found = any(holds(x) for o in gc.get_objects() for x in gc.get_referents(o) if x
 
 @pytest.mark.live
 def test_no_process_is_left_after_candidates_that_breed(worker: WorkerProcess) -> None:
-    before = descendants(worker.process.pid)
+    before, _ = _at_rest(worker)
     bomb = """
 import os
 def attack():
@@ -186,4 +187,20 @@ def attack():
     result = worker.execute(bomb, "assert attack()", cpu_time_s=0.5)
     assert result["verdict"] != "PASSED"
     assert worker.execute("x = 1", "assert x == 1")["verdict"] == "PASSED"
-    assert descendants(worker.process.pid) == before
+    after, waiting = _at_rest(worker)
+    assert after == before
+    assert waiting <= 1
+
+
+def _at_rest(worker: WorkerProcess) -> tuple[list[int], int]:
+    """What stays between executions, and how many processes a jail has beside its first.
+
+    One waits to be the next candidate's; it may not have been forked yet.
+    """
+    lasting, waiting = [], 0
+    for pid in descendants(worker.process.pid):
+        if place_in_jail(pid) in (None, 1):
+            lasting.append(pid)
+        else:
+            waiting += 1
+    return lasting, waiting
