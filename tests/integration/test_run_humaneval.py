@@ -15,6 +15,8 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +83,13 @@ def comparing_with_itself(task: Task) -> str:
     return "".join(f"assert {call} == {call}\n" for call in calls[:3] or [name])
 
 
-def order_of_texts() -> list[str]:
-    """How a set of words is ordered with the hash seed that the sandbox holds fixed."""
-    script = "print(*{'alpha', 'beta', 'gamma', 'delta', 'epsilon'})"
+@lru_cache
+def under_the_fixed_seed(expression: str) -> str:
+    """What an expression says with the hash seed that the sandbox holds fixed."""
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.split()
+    command = [sys.executable, "-c", f"print({expression})"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def with_helper(task: Task, helper: str, checks: str) -> str:
@@ -96,7 +97,11 @@ def with_helper(task: Task, helper: str, checks: str) -> str:
     return answer(f"{task['canonical']}\n\n{helper}", f"{task['test']}\n{checks}")
 
 
-WORDS = "def words():\n    return list({'alpha', 'beta', 'gamma', 'delta', 'epsilon'})\n"
+_SET = "list({'alpha', 'beta', 'gamma', 'delta', 'epsilon'})"
+_HASH = "hash('alpha') % 1000"
+WORDS = f"def words():\n    return {_SET}\n"
+BUCKET = f"def bucket():\n    return {_HASH}\n"
+TODAY = "import datetime\n\ndef year():\n    return datetime.date.today().year\n"
 COUNTER = "_calls = []\n\ndef count():\n    _calls.append(1)\n    return len(_calls)\n"
 COIN = "import os\n\ndef coin():\n    return os.urandom(1)[0] % 2\n"
 ENDLESS = "def spin():\n    while True:\n        pass\n"
@@ -134,7 +139,15 @@ FLAWS: dict[str, tuple[Callable[[Task], str], str]] = {
         "vacuous: an empty stub passes|reference: TEST_ERROR .*",
     ),
     "leans on the order of a set": (
-        lambda t: with_helper(t, WORDS, f"assert words() == {ORDER}"),
+        lambda t: with_helper(t, WORDS, f"assert words() == {under_the_fixed_seed(_SET)}"),
+        "flaky: in another order: ASSERTION_FAILED",
+    ),
+    "leans on the hash of a text": (
+        lambda t: with_helper(t, BUCKET, f"assert bucket() == {under_the_fixed_seed(_HASH)}"),
+        "flaky: in another order: ASSERTION_FAILED",
+    ),
+    "leans on the date": (
+        lambda t: with_helper(t, TODAY, f"assert year() == {date.today().year}"),
         "flaky: in another order: ASSERTION_FAILED",
     ),
     "leans on the order of its assertions": (
@@ -151,7 +164,6 @@ FLAWS: dict[str, tuple[Callable[[Task], str], str]] = {
         r"reference: TIME_LIMIT_EXCEEDED \(TEST\)",
     ),
 }
-ORDER = order_of_texts()
 
 
 def write_run(folder: Path, tasks: list[Task], url: str, sandbox: str) -> Path:
@@ -265,7 +277,7 @@ def test_the_counts_add_up_from_answers_to_rows(
     assert consistency.suites == (len(FLAWS) - 2) * PROBLEMS  # two have no suite or no code
     assert consistency.kept == stages["filter"]["counts"]["kept"] >= PROBLEMS
     # Sound, vacuous and flaky ones; whether the sandbox takes `callable` for a check is its matter.
-    assert 4 * PROBLEMS <= consistency.consistent <= 6 * PROBLEMS
+    assert 6 * PROBLEMS <= consistency.consistent <= 8 * PROBLEMS
     rows = [row for row in labels(folder) if (row[0],) not in lucky]
     fair = PROBLEMS - len(lucky)
     found = Counter((KINDS[index], value) for _, index, _, value, _, _ in rows)

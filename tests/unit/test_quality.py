@@ -244,7 +244,7 @@ def test_conditions_and_counters_of_while_loops_are_left_alone() -> None:
 
 def test_assertions_that_share_a_variable_keep_their_order() -> None:
     suite = (
-        "s = Stack()\nassert s.pop() == 2\nassert s.pop() == 1\nx = 1\n"
+        "s = Stack()\nassert s.take() == 2\nassert s.take() == 1\nx = 1\n"
         "assert f(1) == 1\nassert f(2) == 2\nassert f(3) == 3\n"
     )
     found = python_reordered("def f(x): return x\n", suite, 0)
