@@ -49,8 +49,8 @@ _OPENING_S = 10.0
 #: time limit that was asked for, is as good as none too.
 _MUTE_S = 300.0
 
-#: New executions are taken when a fourth of those in flight has been answered, so that one
-#: message can ask for several; the servers have the rest to go on with.
+#: New executions are taken when a server has answered a fourth of its part, so that one message
+#: can ask for several; it has the rest to go on with.
 _REFILLED_IN = 4
 
 #: What a stream may end with that another try cannot mend.
@@ -121,9 +121,7 @@ class Batch:
         unanswered = 0
         try:
             while True:
-                room = self._in_flight - unanswered
-                if room * _REFILLED_IN < self._in_flight:
-                    room = 0
+                room = self._in_flight - unanswered if self._wants_more() else 0
                 for execution in itertools.islice(source, room):
                     if execution is None:
                         break
@@ -143,6 +141,13 @@ class Batch:
 
     def _streams(self) -> list[Stream]:
         return [state.stream for state in self._lanes if state.stream] + list(self._retired)
+
+    def _wants_more(self) -> bool:
+        """Whether some server has room for several, whatever the others do."""
+        enough = self._per_lane - self._per_lane // _REFILLED_IN
+        return any(
+            state.stream is None or len(state.stream.outstanding) < enough for state in self._lanes
+        )
 
     def _accept(self, execution: Execution) -> None:
         try:
