@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 import threading
@@ -9,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 
 import grpc
@@ -161,6 +161,36 @@ def test_executions_travel_together_once_a_server_has_spoken(tmp_path: Path) -> 
     assert sum(sizes) == 5000
 
 
+def test_executions_travel_together_also_where_answers_come_one_by_one(tmp_path: Path) -> None:
+    class OneByOne(Scripted):
+        def ExecuteStream(
+            self, requests: Iterator[pb.ExecuteStreamRequest], context: grpc.ServicerContext
+        ) -> Iterator[pb.ExecuteStreamResponse]:
+            for response in super().ExecuteStream(requests, context):
+                for outcome in response.outcomes:
+                    yield pb.ExecuteStreamResponse(outcomes=[outcome])
+
+    address = f"unix:{tmp_path}/one"
+    with serving(address, OneByOne()) as server, SandboxClient([address]) as opened:
+        assert len(list(opened.execute_many(executions(400), in_flight=32))) == 400
+    assert len(server.messages) < 100
+
+
+@pytest.mark.timeout(120)
+def test_a_server_that_has_answered_everything_waits_for_no_other(tmp_path: Path) -> None:
+    fine, mute = f"unix:{tmp_path}/fine", f"unix:{tmp_path}/mute"
+    with (
+        serving(fine, Scripted()) as quick,
+        serving(mute, Scripted(mute=True)),
+        SandboxClient([fine, mute], retry_s=20) as opened,
+    ):
+        outcomes = opened.execute_many(executions(400), in_flight=32)
+        answered = [outcome.id for outcome in itertools.islice(outcomes, 384)]
+        outcomes.close()  # type: ignore[attr-defined]
+    assert len(set(answered)) == 384  # the other holds its half of what may be in flight
+    assert quick.executed.total() >= 384
+
+
 def test_a_message_is_bounded_in_bytes(tmp_path: Path) -> None:
     address = f"unix:{tmp_path}/one"
     rows = [Execution(str(i), "python", str(i), "#" * (100 << 10)) for i in range(30)]
@@ -187,7 +217,7 @@ def test_what_follows_one_another_for_one_candidate_goes_to_one_server(tmp_path:
     meetings = len(first.executed) + len(second.executed)
     assert meetings <= 40 + len(first.messages) + len(second.messages)
     for message in first.messages + second.messages:
-        assert len(list(groupby(message))) == len(set(message))
+        assert len(list(itertools.groupby(message))) == len(set(message))
 
 
 def test_answers_that_nobody_asked_for_and_second_answers_decide_nothing(tmp_path: Path) -> None:
