@@ -47,7 +47,7 @@ class QualitySection:
     """
 
     reruns: int  # times the reference has to pass again
-    reorder: bool  # once with assertions and sets in another order
+    reorder: bool  # once with another order, other hashes and another date
     stub: bool  # an empty stub has to fail
     mutants: int  # of so many mutants of the reference, at least one has to fail
     min_assertions: int  # different ones

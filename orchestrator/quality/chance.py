@@ -49,17 +49,26 @@ def _is_fixed(value):
     return isinstance(value, (int, float, complex))
 
 def _is_open(values):
-    return type(values) in (set, frozenset) and not all(_is_fixed(value) for value in values)
+    if type(values) in (set, frozenset):
+        for count, value in enumerate(values):
+            if not _is_fixed(value):
+                return True
+            if count == 100:
+                break
+    return False
 
 def {_WALK}(values):
     return list(values)[::-1] if _is_open(values) else values
 
 def {_POP}(values):
-    if type(values) is set and _is_open(values):
-        last = list(values)[-1]
-        values.remove(last)
-        return last
-    return values.pop()
+    if type(values) is not set or len(values) < 2:
+        return values.pop()
+    first = values.pop()
+    if _is_fixed(first):
+        return first
+    second = values.pop()
+    values.add(first)
+    return second
 
 def {_HASH}(value):
     if type(value) in (tuple, frozenset) and not _is_fixed(value):
@@ -114,7 +123,7 @@ def _mentioned(tree: ast.Module) -> set[str]:
 
 
 def _bound(tree: ast.Module) -> set[str]:
-    """Names to which a program gives a meaning of its own somewhere; imports are not counted."""
+    """Names to which a program gives a meaning of its own somewhere."""
     found = set()
     for node in ast.walk(tree):
         match node:
@@ -124,6 +133,8 @@ def _bound(tree: ast.Module) -> set[str]:
                 found.add(node.arg)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 found.add(node.name)
+            case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)):
+                found.add(name)
     return found
 
 
