@@ -61,11 +61,11 @@ def check_execution(execution: Execution) -> None:
     Raises:
         ValueError: a text or a number cannot be sent; the message names the field.
     """
-    for field in ("solution", "test"):
+    for field in ("language", "solution", "test"):
         problem = source_problem(field, getattr(execution, field))
         if problem is not None:
             raise ValueError(problem)
-    if not execution.language or len(execution.language.encode("utf-8", "replace")) > ID_BYTES:
+    if not execution.language or len(execution.language.encode()) > ID_BYTES:
         raise ValueError(f"language={execution.language!r:.80} is outside [1, {ID_BYTES}] bytes")
     if execution.limits != _NO_LIMITS:
         _limits(execution.limits)
