@@ -76,7 +76,7 @@ def check(candidates: Any, jail: Any) -> list[dict[str, Any]]:
 
 def warm() -> None:
     """Loads what every role would otherwise load again."""
-    roles = ("candidate", "judge", "inprocess", "calls.answerer")
+    roles = ("candidate", "judge", "inprocess", "calls.answerer", "staticcheck")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in (*_COMMON, *(f"{__name__}.{m}" for m in roles)):
