@@ -6,15 +6,15 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from images.python.harness.calls import answerer, flat
 from images.python.harness.calls.asker import Asker
-from images.python.harness.calls.table import MAX_REQUEST_BYTES, read_table
+from images.python.harness.calls.table import MAX_REQUEST_BYTES, MAX_TEXT_BYTES, read_table
 from images.python.harness.candidate import make_module
-from images.python.harness.channel import ChannelClosed
-from images.python.harness.wire import COMPILED, LOADED
+from images.python.harness.channel import ChannelClosed, PinnedChannel, pair
+from images.python.harness.wire import ANSWER, COMPILED, LOADED
 
 _ATOMS = (
     st.none()
@@ -202,9 +202,10 @@ class _Line:
         exec(solution, self._module.__dict__)
         self._frames = [COMPILED, LOADED]
 
-    def send(self, request: bytes) -> None:
-        name, arguments, named = answerer.marshal.loads(request)
-        self._frames.append(answerer._answer(self._module, name, arguments, named))
+    def send_together(self, requests: list[bytes]) -> None:
+        for request in requests:
+            name, arguments, named = answerer.marshal.loads(request)
+            self._frames.append(answerer._answer(self._module, name, arguments, named))
 
     def receive_now(self, max_bytes: int) -> Any:
         if not self._frames:
@@ -300,3 +301,69 @@ def test_a_builtin_that_the_candidate_defines_is_left_to_the_judge() -> None:
     while asker.readable():
         pass
     assert asker.unsuitable
+
+
+_SUITE = (
+    "assert f(1) == 2\nassert sorted(f([1, 2])) == [1]\nassert {f(1)} == {2}\nassert g(a=1)[0]\n"
+)
+
+
+def _report_on(said: bytes) -> Asker:
+    """What the supervisor makes of a candidate's process that says `said` and leaves."""
+    table = read_table(_SUITE)
+    assert table is not None
+    ours, theirs = pair()
+    ours.setblocking(False)
+    with ours:
+        asker = Asker(PinnedChannel(ours), table)
+        with theirs:
+            theirs.sendall(said)
+        while asker.readable():
+            pass
+    return asker
+
+
+def _frames(bodies: list[bytes]) -> bytes:
+    return b"".join(len(body).to_bytes(4, "little") + body for body in bodies)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300), st.booleans())
+def test_whatever_a_candidate_says_the_supervisor_comes_to_an_end(
+    said: bytes, loaded: bool
+) -> None:
+    begun = _frames([COMPILED, LOADED]) if loaded else b""
+    asker = _report_on(begun + said)
+    assert asker.unsuitable or (asker.report or {})["verdict"] != "PASSED"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.binary(max_size=40).map(lambda b: b"A" + b) | _PLAIN.map(flat.encode), max_size=6)
+)
+def test_whatever_a_candidate_answers_the_supervisor_comes_to_an_end(bodies: list[Any]) -> None:
+    answers = [body if body[:1] == b"A" else ANSWER + body for body in bodies]
+    asker = _report_on(_frames([COMPILED, LOADED, *answers]))
+    assert asker.unsuitable or asker.report is not None
+
+
+@settings(max_examples=100, deadline=None)
+@given(_PLAIN, st.data())
+def test_a_damaged_answer_is_read_within_bounds(value: Any, data: Any) -> None:
+    body = bytearray(flat.encode(value) or b"N")
+    at = data.draw(st.integers(0, len(body) - 1))
+    body[at] = data.draw(st.integers(0, 255))
+    asker = _report_on(_frames([COMPILED, LOADED, ANSWER + bytes(body)]))
+    assert asker.unsuitable or asker.report is not None
+
+
+@pytest.mark.parametrize("size", [1, 1000, 9000])
+def test_a_long_table_waits_for_its_answers_and_not_in_the_socket(size: int) -> None:
+    table = read_table("assert f(7)\n" * min(size, MAX_TEXT_BYTES // 13))
+    assert table is not None
+    ours, theirs = pair()
+    ours.setblocking(False)
+    with ours, theirs:
+        Asker(PinnedChannel(ours), table)  # nobody reads, and it is not kept waiting
+        received = theirs.recv(1 << 20)
+    assert 0 < len(received) < 2 * MAX_REQUEST_BYTES

@@ -22,8 +22,8 @@ _MAX_DEPTH = 60
 _I32 = struct.Struct("<i")
 _F64 = struct.Struct("<d")
 _DIGIT_BITS = 15
-#: Longer numbers are not read, in digits.
-_MAX_DIGITS = 2000
+#: Longer numbers are not read, in digits: Python writes those that are shorter as text.
+_MAX_DIGITS = 950
 _CONSTANTS: dict[int, Any] = {ord("N"): None, ord("T"): True, ord("F"): False, ord("."): ...}
 _SEQUENCES: dict[int, Any] = {
     ord("["): list,
