@@ -90,7 +90,8 @@ def _marks() -> list[tuple[object, ...]]:
     marks: list[tuple[object, ...]] = []
     for folder in _FOLDERS:
         status, usage = os.stat(folder), os.statvfs(folder)
-        marks.append((*status[:7], status.st_mtime_ns, status.st_ctime_ns, usage[:]))
+        times = status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns
+        marks.append((*status[:7], *times, usage[:]))
     return marks
 
 

@@ -97,6 +97,7 @@ CALLS = {
     "TIOCSTI": "libc.ioctl(0, 0x5412, b'x')",
     "a block device": "libc.mknod(b'/tmp/d', 0o60600, 0xfe00)",
     "execve": "libc.execve(b'/usr/bin/true', None, None)",
+    "a lease on a file": "(libc.fcntl(0, 1024, 0), ctypes.get_errno())",
     # What the jail's first process may: each would succeed, or fail otherwise than by EPERM.
     "umount": "(libc.umount2(b'/no/such', 2), ctypes.get_errno())",
     "landlock_restrict_self": "(libc.syscall(446, -1, 0), ctypes.get_errno())",

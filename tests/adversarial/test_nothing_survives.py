@@ -41,6 +41,12 @@ import os, time
 found = os.stat('/tmp').st_atime_ns != 0
 time.sleep(0.01); os.listdir('/tmp')
 """,
+    "a time of last reading that was set": """
+import os
+found = os.stat('/tmp').st_atime_ns != 0
+try: os.utime('/tmp', ns=(7, 0))
+except OSError: pass
+""",
     "a POSIX shared memory block": """
 from multiprocessing import shared_memory
 try:
