@@ -49,6 +49,14 @@ def sample(init_pid: int) -> Sample:
     return Sample(cpu_time_s, memory_bytes, run_delay_s, processes)
 
 
+def first_child_cpu_time_s(init_pid: int) -> float:
+    """CPU time of the oldest child of the jail's first process: of the first role of a stage."""
+    try:
+        return sum(_cpu_times_s(next(_descendants(init_pid))))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return 0.0
+
+
 def _descendants(pid: int) -> Iterator[int]:
     if not _KERNEL_LISTS_CHILDREN:
         yield from _descendants_of_all(pid)
@@ -58,6 +66,7 @@ def _descendants(pid: int) -> Iterator[int]:
         current = pending.pop()
         try:
             for task in os.listdir(f"/proc/{current}/task"):
+                # From the oldest to the youngest.
                 children = _read(f"/proc/{current}/task/{task}/children")
                 found = [int(child) for child in children.split()]
                 pending.extend(found)

@@ -27,6 +27,8 @@ _CHUNK_BYTES = 1 << 16
 SAMPLE_EVERY_S = 0.02
 #: However busy the machine: past this many times the wall limit a stage ends.
 WALL_STRETCH = 10
+#: What judge and candidate spend on talking may add to the CPU limit, up to this many times it.
+TALK_STRETCH = 6
 STOP_GRACE_S = 10.0
 
 
@@ -66,6 +68,11 @@ class Meter:
             return self._cgroup.cpu_time_s() - self._cpu_at_start_s
         return self._look().cpu_time_s - self._cpu_at_start_s
 
+    def talk_s(self) -> float:
+        """CPU time of a judge's conversation with the candidate, as both sides of it need it."""
+        # The judge does little else, and either side of a conversation costs about the same.
+        return 2 * accounting.first_child_cpu_time_s(self._init_pid)
+
     def over_memory(self, limit_bytes: int) -> bool:
         """Whether the jail has had more than `limit_bytes`, or was kept from it by force."""
         if self._cgroup is not None:
@@ -104,9 +111,13 @@ class Watch:
         streams: dict[int, Captured],
         report_fd: int | None,
         attend: Attendant | None = None,
+        *,
+        judged: bool = False,
     ) -> None:
+        """judged: whether the first role is a judge, whose time is not the candidate's."""
         self._limits = limits
         self._meter = meter
+        self._judged = judged
         self._streams = streams
         self._report_fd = report_fd
         self._attend = attend
@@ -211,15 +222,24 @@ class Watch:
             return False
         self._next_look = moment + SAMPLE_EVERY_S
         elapsed_s = moment - self._started
-        if self._meter.cpu_time_s() > self._limits.cpu_time_s:
+        if self._over_cpu_time():
             self.limit = "cpu"
         elif self._meter.over_memory(self._limits.memory_bytes):
             self.limit = "memory"
         elif elapsed_s > self._limits.wall_time_s:
-            slept_s = elapsed_s - self._meter.waited_s()
+            slept_s = elapsed_s - self._meter.waited_s() - self._talk_s()
             if (
                 slept_s > self._limits.wall_time_s
                 or elapsed_s > self._limits.wall_time_s * WALL_STRETCH
             ):
                 self.limit = "wall"
         return self.limit is not None
+
+    def _over_cpu_time(self) -> bool:
+        cpu_time_s, limit_s = self._meter.cpu_time_s(), self._limits.cpu_time_s
+        if cpu_time_s <= limit_s:
+            return False
+        return cpu_time_s > limit_s * TALK_STRETCH or cpu_time_s - self._talk_s() > limit_s
+
+    def _talk_s(self) -> float:
+        return self._meter.talk_s() if self._judged else 0.0

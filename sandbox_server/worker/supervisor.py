@@ -37,7 +37,7 @@ from sandbox_server.worker.orders import (
     RoleOrder,
 )
 from sandbox_server.worker.protocol import Limits, Usage
-from sandbox_server.worker.stage import STOP_GRACE_S, Captured, Meter, Watch
+from sandbox_server.worker.stage import STOP_GRACE_S, TALK_STRETCH, Captured, Meter, Watch
 from sandbox_server.worker.writable import SCRATCH
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class _Stage:
     fds: list[int]
     #: Whether the roles share memory with the process that they are forked from.
     forked: bool
+    #: Whether the first one is a judge, and the candidate another.
+    judged: bool = False
 
 
 def _described(roles: Sequence[Role]) -> _Stage:
@@ -63,7 +65,8 @@ def _described(roles: Sequence[Role]) -> _Stage:
         wanted = list(range(first, first + len(role.fds)))
         ordered.append((role.name, role.entry, role.untrusted, wanted, None))
         fds.extend(role.fds)
-    return _Stage(ordered, fds, forked=True)
+    judged = len(roles) > 1 and not roles[0].untrusted
+    return _Stage(ordered, fds, forked=True, judged=judged)
 
 
 def _described_program(program: Program, collected: int, limits: Limits) -> _Stage:
@@ -169,7 +172,7 @@ class SlotJail:
                 for fd in (out_write, err_write, *close_after_fork):
                     os.close(fd)
             streams = {out_read: self.stdout, err_read: self.stderr}
-            watch = Watch(limits, meter, streams, report_fd, attend)
+            watch = Watch(limits, meter, streams, report_fd, attend, judged=stage.judged)
             ended = self._slot.watch(watch)
         finally:
             os.close(out_read)
@@ -290,7 +293,8 @@ class Supervisor:
         """Tells the jail's first process to fork the roles of `stage`."""
         programs = self._language.programs
         kernel_limits = (
-            limits.cpu_time_s,
+            # Each side of a conversation may take half of what both may.
+            limits.cpu_time_s * (TALK_STRETCH / 2 if stage.judged else 1),
             limits.memory_bytes,
             limits.processes,
             # Full temporary folders must leave room for the processes in the same memory.

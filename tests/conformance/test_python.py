@@ -45,6 +45,22 @@ def test_an_endless_candidate_is_ended_by_its_cpu_limit(worker: WorkerProcess) -
     assert (result["verdict"], result["phase"]) == ("TIME_LIMIT_EXCEEDED", "TEST")
 
 
+def test_what_judge_and_candidate_spend_on_talking_is_not_the_candidates(
+    worker: WorkerProcess,
+) -> None:
+    suite = "for i in range(4000):\n    assert f(i) == i\n"
+    assert worker.execute("def f(x): return x\n", suite, cpu_time_s=0.4)["verdict"] == "PASSED"
+
+
+def test_a_candidate_that_is_asked_again_and_again_has_its_limit_still(
+    worker: WorkerProcess,
+) -> None:
+    solution = "def f(x):\n    while x > 50: pass\n    return x\n"
+    suite = "for i in range(99):\n    assert f(i) == i\n"
+    result = worker.execute(solution, suite, cpu_time_s=0.5)
+    assert (result["verdict"], result["phase"]) == ("TIME_LIMIT_EXCEEDED", "TEST")
+
+
 def test_a_sleeper_at_load_is_ended_by_the_wall_limit(worker: WorkerProcess) -> None:
     solution = "import time\ntime.sleep(99)\n"
     result = worker.execute(solution, "assert f() == 1\n", wall_time_s=0.5)

@@ -30,7 +30,7 @@ CAPTURE_STDOUT, CAPTURE_STDERR = 1, 2
 
 _CHUNK_BYTES = 1 << 16
 #: Our frames between `serve` and what a request of the judge calls.
-_FRAMES_OF_A_REQUEST = 6
+_FRAMES_OF_A_REQUEST = 7
 _BUILTIN_NAMES = frozenset(vars(builtins))
 
 
@@ -198,6 +198,7 @@ class CandidatePeer(Peer):
                 "environment": self._environment,
                 "seed": random.seed,
                 "recursion limit": sys.setrecursionlimit,
+                "int digits": sys.set_int_max_str_digits,
                 "library": _library,
             }
         )

@@ -200,22 +200,20 @@ class Links:
 
     def read_token(self, tag: int, reader: Reader) -> Any:
         """Reads a token that the codec does not know."""
-        read = {
-            ord("h"): lambda: self.exported(reader.number()),
-            ord("K"): lambda: self._known_class(reader.number()),
-            ord("C"): lambda: self._read_class(reader),
-            ord("H"): lambda: self._read_instance(reader),
-            ord("n"): lambda: self._taken(self._peer.accept_name(reader.text(), reader.text())),
-            ord("m"): lambda: self._taken(self._peer.accept_module(reader.text())),
-            ord("B"): lambda: self._read_method(reader),
-        }.get(tag)
+        read = _READ.get(tag)
         if read is None:
             raise ProtocolBreach(f"malformed message: unknown token {tag}")
-        return read()
+        return read(self, reader)
 
     def _read_instance(self, reader: Reader) -> Any:
         hid, hashed = reader.number(), reader.token()
         return self._instance(reader.token(), hid, hashed, None)
+
+    def _read_named(self, reader: Reader) -> Any:
+        return self._taken(self._peer.accept_name(reader.text(), reader.text()))
+
+    def _read_module(self, reader: Reader) -> Any:
+        return self._taken(self._peer.accept_module(reader.text()))
 
     def _read_method(self, reader: Reader) -> Any:
         owner, name = self.exported(reader.number()), self._peer.attribute(reader.text())
@@ -326,6 +324,17 @@ class Links:
         made.__suppress_context__ = suppress is True
         self._peer.came_from(made, origin)
         return made
+
+
+_READ: dict[int, Callable[[Links, Reader], Any]] = {
+    ord("h"): lambda links, reader: links.exported(reader.number()),
+    ord("K"): lambda links, reader: links._known_class(reader.number()),
+    ord("C"): Links._read_class,
+    ord("H"): Links._read_instance,
+    ord("n"): Links._read_named,
+    ord("m"): Links._read_module,
+    ord("B"): Links._read_method,
+}
 
 
 class _AsClass:

@@ -16,7 +16,7 @@ from typing import Any
 from .channel import ProtocolBreach
 
 #: Above this many, containers that nobody else holds any more are let go.
-_SWEEP_ABOVE = 512
+_SWEEP_ABOVE = 64
 #: More than this many are not kept: the oldest stop being followed.
 _MOST = 20_000
 

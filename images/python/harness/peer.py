@@ -11,7 +11,7 @@ import copy
 import inspect
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from . import names, recursion
@@ -28,7 +28,7 @@ _REQUEST, _ANSWER, _RAISED = 1, 2, 3
 #: Frames that sending and receiving may take.
 _TALK_FRAMES = 100
 #: Frames of ours between a program's call and what the other side's program calls back.
-_FRAMES_OF_A_CALL = 16
+_FRAMES_OF_A_CALL = 17
 #: Call-backs within call-backs: each takes a dozen frames of the C stack.
 _MOST_NESTED = 400
 
@@ -94,6 +94,12 @@ class Peer:
     def special(self, owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a special method of an object of the other side, as its type has it."""
         return self.request("special", owner, name, args, pairs(kwargs))
+
+    def truth(self, owner: Any) -> bool:
+        """What an object of the other side is that does not say whether it is true."""
+        if "__len__" in type(owner)._plum_info.methods:
+            return bool(type(owner).__len__(owner))
+        return True
 
     def signature(self, owner: Any) -> inspect.Signature:
         """Signature of a callable of the other side."""
@@ -201,8 +207,7 @@ class Peer:
             raise ProtocolBreach("malformed request") from None
         try:
             self.enter_context(context)
-            with self._room_for_the_program():
-                value = self.carry_out(handler, args)
+            value = self._run(handler, args)
             kind = _ANSWER
         except ProtocolBreach:
             raise
@@ -210,16 +215,15 @@ class Peer:
             kind, value = _RAISED, e
         self._answer(kind, number, value)
 
-    @contextlib.contextmanager
-    def _room_for_the_program(self) -> Iterator[None]:
-        """While it runs, the recursion limit counts the program's own frames."""
+    def _run(self, handler: Callable[..., Any], args: list[Any]) -> Any:
+        """Carries it out; meanwhile the recursion limit counts the program's own frames."""
         taken = _TALK_FRAMES - _FRAMES_OF_A_CALL if self._asking > self._nested else 0
         self._nested += bool(taken)
         try:
             if self._nested > _MOST_NESTED:
                 raise RecursionError("maximum recursion depth exceeded in call-backs")
             recursion.allow(-taken)
-            yield
+            return self.carry_out(handler, args)
         finally:
             self._nested -= bool(taken)
             recursion.allow(taken)
