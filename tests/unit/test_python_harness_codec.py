@@ -16,7 +16,8 @@ from images.python.harness.classify import SandboxFailedError, classify, parse_r
 from images.python.harness.decoys import chain, far, operand_decoys
 from images.python.harness.mirrors import Mirrors
 from images.python.harness.reader import Reader
-from images.python.harness.suite import builtins_under_test, read_suite
+from images.python.harness.suite import read_suite
+from images.python.harness.under_test import builtins_under_test
 from images.python.harness.writer import Writer
 
 

@@ -8,13 +8,20 @@ value has a random place.
 
 from __future__ import annotations
 
+import array
 import collections
 import datetime
 import decimal
+import enum
 import fractions
+import math
+import operator
 import os
+import pathlib
 import random
+import re
 import string
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +52,22 @@ def chain(value: Any) -> list[Any]:
             if at is _NOTHING:
                 return []
             made.append(at)
-    return [item for item in made if _differs(item, value)]
+    # Each once: what is asked about twice is not the real value.
+    once: list[Any] = []
+    for item in made:
+        if all(_differs(item, other) for other in (value, *once)):
+            once.append(item)
+    return once
+
+
+def thresholds(value: Any) -> list[Any]:
+    """Numbers near `value`, and a little farther, on both sides; empty for what is no number."""
+    if not is_number(value):
+        return []
+    kind = type(value)
+    size = abs(int(value)) + 2
+    farther = [value - kind(_random.randint(1, size)), value + kind(_random.randint(1, size))]
+    return [*chain(value), *farther]
 
 
 def strangers() -> list[Any]:
@@ -62,21 +84,26 @@ def far(value: Any) -> tuple[Any, Any] | None:
             return None
         kind = type(value) if type(value) is not bool else int
         return kind(-size), kind(size)
-    if type(value) is str:
-        return "", "\U0010fffd" * 3
-    if type(value) is bytes:
-        return b"", b"\xff" * 64
+    if type(value) in (set, frozenset):
+        return type(value)(), value | {_random.getrandbits(61)}
+    if type(value) in _ENDS:
+        return _ENDS[type(value)]
     if type(value) in (datetime.date, datetime.datetime) and getattr(value, "tzinfo", None) is None:
         kind = type(value)
         return kind(1, 1, _random.randint(1, 20)), kind(9999, 12, _random.randint(1, 20))
     return None
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number of an exact type."""
+    return type(value) in _NUMBERS and type(value) is not bool and _finite(value)
+
+
 def is_operand(value: Any) -> bool:
     """Whether arithmetic with `value` is checked."""
     if type(value) in (set, frozenset):
         return True
-    return type(value) in _NUMBERS and type(value) is not bool and _finite(value)
+    return is_number(value)
 
 
 def operand_decoys(value: Any) -> list[Any]:
@@ -104,6 +131,11 @@ def _close(a: Any, b: Any) -> bool:
         return bool(a == b)
 
 
+#: What is below, and what is above, any text.
+_ENDS: dict[type, tuple[Any, Any]] = {
+    str: ("", "\U0010fffd" * 3),
+    bytes: (b"", b"\xff" * 64),
+}
 _NUMBERS = frozenset({int, float, bool, decimal.Decimal, fractions.Fraction})
 _NOTHING: Any = object()
 
@@ -124,8 +156,8 @@ def _differs(a: Any, b: Any) -> bool:
 
 
 def _step(value: Any, direction: int) -> Any:
-    step = _STEPS.get(type(value))
-    return _NOTHING if step is None else step(value, direction)
+    step = _STEPS.get(type(value), _step_object)
+    return step(value, direction)
 
 
 def _step_bool(value: bool, direction: int) -> Any:
@@ -198,6 +230,83 @@ def _step_date(value: Any, direction: int) -> Any:
         return _NOTHING
 
 
+def _step_object(value: Any, direction: int) -> Any:
+    """Another of the same kind, made without running any code of its class."""
+    try:
+        if isinstance(value, enum.Enum):
+            return _other(list(type(value)), value)
+        if isinstance(value, type):
+            return _other(_TYPES, value)
+        if isinstance(value, types.BuiltinFunctionType):
+            return _other(_FUNCTIONS, value)
+        if type(value) is types.FunctionType:
+            return types.FunctionType(value.__code__, value.__globals__, value.__name__)
+        return _step_instance(value, direction)
+    except Exception:
+        return _NOTHING
+
+
+def _other(pool: list[Any], value: Any) -> Any:
+    others = [item for item in pool if item is not value]
+    return _random.choice(others) if others else _NOTHING
+
+
+def _step_instance(value: Any, direction: int) -> Any:
+    kind = type(value)
+    base: Any = next((b for b in _CARRIED if isinstance(value, b)), object)
+    carried = () if base is object else (_step(base(value), direction),)
+    made: Any = base.__new__(kind, *carried)
+    slots = [n for c in kind.__mro__ for n in _slots_of(c) if hasattr(value, n)]
+    held = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}
+    changed = base is not object
+    for name in _random.sample(list(held), len(held)):
+        stepped = _NOTHING if changed else _step(held[name], direction)
+        if stepped is not _NOTHING:
+            held[name], changed = stepped, True
+    for name, item in held.items():
+        object.__setattr__(made, name, item)
+    return made if changed else _NOTHING
+
+
+def _slots_of(cls: type) -> tuple[str, ...]:
+    slots = cls.__dict__.get("__slots__", ())
+    named = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in named if name not in ("__weakref__", "__dict__"))
+
+
+def _step_range(value: range, direction: int) -> range:
+    more = direction * _random.randint(1, 3)
+    return range(value.start + more, value.stop + more + _random.randint(0, 1), value.step)
+
+
+def _step_slice(value: slice, direction: int) -> slice:
+    return slice(value.start, _random.randint(0, 99), value.step)
+
+
+def _step_path(value: pathlib.PurePath, direction: int) -> pathlib.PurePath:
+    return type(value)(_step_str(str(value), direction))
+
+
+def _step_time(value: datetime.time, direction: int) -> datetime.time:
+    return value.replace(minute=_random.randrange(60), hour=_random.randrange(24))
+
+
+def _step_zone(value: datetime.timezone, direction: int) -> datetime.timezone:
+    return datetime.timezone(datetime.timedelta(hours=_random.randint(-12, 12)))
+
+
+def _step_array(value: Any, direction: int) -> Any:
+    return array.array(value.typecode, _step_sequence(list(value), direction))
+
+
+def _step_pattern(value: re.Pattern[Any], direction: int) -> Any:
+    return re.compile(_step(value.pattern, direction), value.flags)
+
+
+#: What a class of a suite may derive from and still be made without its own code.
+_CARRIED: tuple[Any, ...] = (int, float, str, bytes, tuple, list, dict, set, frozenset, complex)
+_TYPES = [int, str, list, dict, float, set, tuple, bytes, bool, complex, type(None)]
+_FUNCTIONS = [operator.add, operator.sub, operator.mul, len, abs, max, min, sum, sorted, math.sqrt]
 _STEPS: dict[type, Callable[[Any, int], Any]] = {
     bool: _step_bool,
     int: _step_number,
@@ -220,4 +329,18 @@ _STEPS: dict[type, Callable[[Any, int], Any]] = {
     datetime.date: _step_date,
     datetime.datetime: _step_date,
     datetime.timedelta: _step_date,
+    datetime.time: _step_time,
+    datetime.timezone: _step_zone,
+    range: _step_range,
+    slice: _step_slice,
+    pathlib.PosixPath: _step_path,
+    pathlib.PurePosixPath: _step_path,
+    array.array: _step_array,
+    re.Pattern: _step_pattern,
+    type({}.keys()): lambda v, d: _step_dict(dict.fromkeys(v), d).keys(),
+    type({}.values()): lambda v, d: dict(enumerate(_step_sequence(list(v), d))).values(),
+    type({}.items()): lambda v, d: _step_dict(dict(v), d).items(),
+    type(None): lambda v, d: _NOTHING,
+    type(...): lambda v, d: _NOTHING,
+    type(NotImplemented): lambda v, d: _NOTHING,
 }

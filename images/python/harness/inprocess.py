@@ -177,7 +177,7 @@ class _Run:
         error = self._execute(suite, ledger, module)
         path = str(module.__file__)
         outcome = Outcome(suite, ledger, lambda e: _origin(e, path))
-        verdict, message = outcome.of(error, swallowed=0)
+        verdict, message = outcome.of(error)
         if verdict == "PASSED":
             changed = changed or self._changed()
             if changed or self._prying or self._lie:

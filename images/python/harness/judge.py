@@ -29,8 +29,9 @@ from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .library import import_nothing_writable, redirect_library
 from .outcome import Outcome, at_line
 from .recursion import count_from_here
-from .suite import FILENAME, Suite, builtins_under_test, read_suite
+from .suite import FILENAME, Suite, read_suite
 from .suite_names import MainModule, Names, SolutionModule
+from .under_test import builtins_under_test
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4
@@ -117,6 +118,8 @@ def harden() -> None:
     """Keeps the candidate, a process of perhaps the same user, out of this one."""
     _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _block_signals(signal.SIG_BLOCK, _HELD_BACK)
+    # The candidate may have lifted it for the one program that both are in its eyes.
+    sys.set_int_max_str_digits(0)
     reseed()
     decoys.reseed()
 
@@ -166,7 +169,6 @@ class Run:
             channel,
             ended=self._ended,
             tampered=self._tampered,
-            failures=lambda: self._ledger.failed,
             suite_knows_stop="StopIteration" in suite.source or "StopAsync" in suite.source,
         )
         self._ledger = Ledger(suite, BoundedRepr(self._ask_repr).bounded)
@@ -191,7 +193,7 @@ class Run:
         if any(namespace.get(name) is not helper for name, helper in self._helpers.items()):
             self._tampered("the suite's assertions were replaced")
         outcome = Outcome(self._suite, self._ledger, self._origin)
-        return outcome.of(error, swallowed=self._peer.swallowed)
+        return outcome.of(error)
 
     def _origin(self, error: BaseException) -> str | None:
         found = self._peer.origins.get(id(error))

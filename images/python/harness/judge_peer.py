@@ -18,6 +18,7 @@ from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import FORWARDED
 from .truth import DoubtingPeer
 
+_BUILTINS = vars(builtins)
 #: Types of which the candidate sees no attribute but these.
 _CLOSED = (
     types.FunctionType,
@@ -48,6 +49,8 @@ _OPEN_NAMES = FORWARDED | {
 }
 
 
+#: What gives a mock other attributes, its assertions among them.
+_MOCK_SETUP = frozenset(["configure_mock", "attach_mock", "mock_add_spec", "reset_mock"])
 #: Operations that end by raising StopIteration, as iterators do.
 _ITERATION = frozenset(["__next__", "send", "throw", "__anext__", "asend", "athrow"])
 
@@ -63,15 +66,11 @@ class JudgePeer(DoubtingPeer):
         *,
         ended: Callable[[str], NoReturn],
         tampered: Callable[[str], NoReturn],
-        failures: Callable[[], int],
         suite_knows_stop: bool,
     ) -> None:
         super().__init__(channel, tampered)
         self._ended = ended
-        self._failures = failures
         self._suite_knows_stop = suite_knows_stop
-        #: Assertions that failed within a call-back and whose error the candidate swallowed.
-        self.swallowed = 0
         #: Where exceptions of the candidate came from, by identity.
         self.origins: dict[int, tuple[BaseException, str]] = {}
         self._stdout, self._stderr, self._stdin = sys.stdout, sys.stderr, sys.stdin
@@ -115,17 +114,12 @@ class JudgePeer(DoubtingPeer):
             self._ended(f"broke the protocol: {e}")
 
     def carry_out(self, handler: Callable[..., Any], args: list[Any]) -> Any:
-        """Runs a call-back; notes assertions of the suite that fail in it."""
+        """Runs a call-back, on what the candidate was given."""
         if args and type(args[0]) is not int and not self._is_handed_out(args[0]):
             # Its own values and standard objects a candidate deals with by itself. Here they
             # would be tools: what runs code, or tells what it sees of the suite.
             raise ProtocolBreach("asked for something with what is not the suite's")
-        before = self._failures()
-        try:
-            value = handler(*args)
-        finally:
-            self.swallowed += self._failures() - before
-        return value
+        return super().carry_out(handler, args)
 
     def _is_handed_out(self, owner: Any) -> bool:
         """Whether it is the suite's and was handed to the candidate; or a method of such."""
@@ -133,10 +127,6 @@ class JudgePeer(DoubtingPeer):
         if kind is types.MethodType or kind is types.BuiltinMethodType:
             return self.links.is_exported(owner) or self.links.is_exported(owner.__self__)
         return self.links.is_exported(owner)
-
-    def came_back(self) -> None:
-        """An assertion's error left the suite after all."""
-        self.swallowed = 0
 
     def context(self) -> int:
         """Which streams the suite has replaced."""
@@ -172,6 +162,8 @@ class JudgePeer(DoubtingPeer):
         if issubclass(kind, _CLOSED):
             allowed = name in _OPEN_NAMES or (issubclass(kind, type) and name[:1] != "_")
             allowed = allowed and name != "mro"
+        elif kind.__module__ == "unittest.mock" and name in _MOCK_SETUP:
+            allowed = False
         elif kind.__module__ == "__main__":
             allowed = name[:2] != "__" or name in _OPEN_NAMES
         else:
@@ -194,10 +186,18 @@ class JudgePeer(DoubtingPeer):
         return name
 
     def _tell_environment(self) -> None:
+        if not self._told and self._is_as_it_was():
+            return
         for name, original in self._patchable.items():
             self._tell(name, getattr(builtins, name, None), original)
         self._tell("stdin", sys.stdin, self._stdin)
         self._tell("argv", sys.argv, self._argv)
+
+    def _is_as_it_was(self) -> bool:
+        for name, original in self._patchable.items():
+            if _BUILTINS.get(name) is not original:
+                return False
+        return sys.stdin is self._stdin and sys.argv is self._argv
 
     def _tell(self, name: str, now: Any, original: Any) -> None:
         told = self._told.get(name, original)

@@ -13,9 +13,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .handles import ExceptionHandle, is_handle
-from .suite import COMPARE, FAILED, HELD, TRUTH
+from .suite import CAUGHT, COMPARE, FAILED, FILENAME, HELD, SEEN, TRUTH
 
 _TEXT = 2048
+_MOST_BITS_SHOWN = 14_000
+#: What suites raise to say that they fail.
+_OF_SUITES = (AssertionError, Exception)
+_MOST_UNSEEN = 1000
+_MOST_CAUSES = 20
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -46,6 +51,8 @@ class Ledger:
         self.passed = 0
         self.failed = 0
         self.first_failure: dict[str, Any] | None = None
+        #: Failures that no code of the suite has caught, by identity: the candidate may have.
+        self.unseen: dict[int, BaseException] = {}
         #: What unittest reported as failures and as errors.
         self.test_failures = 0
         self.test_errors: list[BaseException] = []
@@ -56,7 +63,9 @@ class Ledger:
             COMPARE: self.compare,
             TRUTH: self.truth,
             HELD: self._held,
-            FAILED: AssertionError,
+            CAUGHT: self._caught,
+            SEEN: self._seen,
+            FAILED: self._failure,
         }
 
     def assertions(self) -> dict[str, Any]:
@@ -97,6 +106,37 @@ class Ledger:
     def _held(self, index: int) -> None:
         self.passed += 1
 
+    def _failure(self, *args: Any) -> AssertionError:
+        """The error of an assertion that failed just now."""
+        return self.note(AssertionError(*args))
+
+    def note(self, error: AssertionError) -> AssertionError:
+        """Keeps the error of a failure until the suite has seen it."""
+        if len(self.unseen) < _MOST_UNSEEN:
+            self.unseen[id(error)] = error
+        return error
+
+    def see(self, error: BaseException | None) -> None:
+        """Takes note that the suite, or what works for it, has caught `error`."""
+        for _ in range(_MOST_CAUSES):
+            if error is None or not self.unseen:
+                return
+            self.unseen.pop(id(error), None)
+            error = error.__cause__ or error.__context__
+
+    def _seen(self) -> None:
+        """In a handler that catches assertions."""
+        self.see(sys.exc_info()[1])
+
+    def _caught(self) -> None:
+        """In any other handler: the candidate may have called Exception by the name it catches."""
+        error = sys.exc_info()[1]
+        if error is not None and type(error) in _OF_SUITES and _is_the_suites(error):
+            self.unseen[id(error)] = error
+            if self.first_failure is None:
+                line = suite_line(error.__traceback__, FILENAME)
+                self.fail(line, _line_text(FILENAME, line), "", "")
+
     def _fail_at(self, index: int, *sides: Any) -> None:
         if self.first_failure is not None:
             self.failed += 1
@@ -123,6 +163,12 @@ class BoundedRepr(reprlib.Repr):
             return self._ask(x)
         return super().repr1(x, level)
 
+    def repr_int(self, x: int, level: int) -> str:
+        """As the base class; a number whose text would take long is described."""
+        if x.bit_length() > _MOST_BITS_SHOWN:
+            return f"<int of {x.bit_length()} bits>"
+        return super().repr_int(x, level)
+
     def bounded(self, value: Any) -> str:
         """At most 2 KiB of the representation of `value`."""
         try:
@@ -142,6 +188,17 @@ def suite_line(traceback: types.TracebackType | None, filename: str) -> int:
     return found
 
 
+def _is_the_suites(error: BaseException) -> bool:
+    """Whether it was raised by the suite itself, or by what `unittest` does for it."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    if at is None:
+        return False
+    module = str(at.tb_frame.f_globals.get("__name__"))
+    return at.tb_frame.f_code.co_filename == FILENAME or module.partition(".")[0] == "unittest"
+
+
 def watch_unittest(ledger: Ledger, filename: str) -> None:
     """Counts the assertions of `unittest`, and what its results report."""
     unittest = sys.modules["unittest"]
@@ -152,9 +209,10 @@ def watch_unittest(ledger: Ledger, filename: str) -> None:
             depth[0] += 1
             try:
                 value = real(self, *args, **kwargs)
-            except self.failureException:
+            except self.failureException as e:
                 if depth[0] == 1:
                     _failed(ledger, filename, args)
+                    ledger.note(e)
                 raise
             finally:
                 depth[0] -= 1
@@ -194,10 +252,13 @@ def _watch_contexts(case: Any, ledger: Ledger, filename: str, depth: list[int]) 
         def leave(self: Any, *info: Any, _real: Any = real) -> Any:
             try:
                 value = _real(self, *info)
-            except AssertionError:
+            except AssertionError as e:
                 if depth[0] == 0:
                     _failed(ledger, filename, ())
+                    ledger.note(e)
                 raise
+            if value:
+                ledger.see(info[1])
             if depth[0] == 0 and (value or info[0] is None):
                 ledger.passed += 1
             return value
@@ -207,6 +268,11 @@ def _watch_contexts(case: Any, ledger: Ledger, filename: str, depth: list[int]) 
 
 def _watch_results(kind: Any, ledger: Ledger) -> None:
     add_failure, add_error, add_subtest = kind.addFailure, kind.addError, kind.addSubTest
+    add_expected = kind.addExpectedFailure
+
+    def expected(self: Any, test: Any, err: Any) -> None:
+        ledger.see(err[1])
+        add_expected(self, test, err)
 
     def failure(self: Any, test: Any, err: Any) -> None:
         ledger.test_failures += 1
@@ -228,7 +294,7 @@ def _watch_results(kind: Any, ledger: Ledger) -> None:
         ledger.test_errors.append(AssertionError("unexpected success"))
 
     kind.addFailure, kind.addError, kind.addSubTest = failure, error, subtest
-    kind.addUnexpectedSuccess = unexpected
+    kind.addUnexpectedSuccess, kind.addExpectedFailure = unexpected, expected
 
 
 def encode_report(report: dict[str, Any]) -> bytes:

@@ -37,13 +37,17 @@ def _mirror_seed(peer: Peer) -> None:
 
 
 def _mirror_limit(peer: Peer) -> None:
-    limit = sys.setrecursionlimit
+    limit, digits = sys.setrecursionlimit, sys.set_int_max_str_digits
 
     def mirrored_limit(n: int, /) -> None:
         limit(n)
         peer.request("recursion limit", n)
 
-    sys.setrecursionlimit = mirrored_limit
+    def mirrored_digits(maxdigits: int) -> None:
+        digits(maxdigits)
+        peer.request("int digits", maxdigits)
+
+    sys.setrecursionlimit, sys.set_int_max_str_digits = mirrored_limit, mirrored_digits
 
 
 def _redirected(peer: Peer, module: str, name: str, real: Any) -> Any:

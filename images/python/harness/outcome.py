@@ -20,18 +20,15 @@ class Outcome:
         self._ledger = ledger
         self._origin = origin
 
-    def of(self, error: BaseException | None, *, swallowed: int) -> tuple[str, str]:
-        """Verdict and message.
-
-        swallowed: assertions that failed in call-backs and whose error did not come back.
-        """
+    def of(self, error: BaseException | None) -> tuple[str, str]:
+        """Verdict and message."""
         if isinstance(error, AssertionError) and not self._is_theirs(error):
             return self._assertion_left(error)
         if error is not None and not self._is_plain_end(error):
             return self._error(error)
-        return self._end(swallowed)
+        return self._end()
 
-    def _end(self, swallowed: int) -> tuple[str, str]:
+    def _end(self) -> tuple[str, str]:
         ledger = self._ledger
         theirs = [e for e in ledger.test_errors if self._is_theirs(e)]
         own = [e for e in ledger.test_errors if not self._is_theirs(e)]
@@ -39,8 +36,8 @@ class Outcome:
             return self._failed("")
         if ledger.test_errors:
             return self._error((theirs or own)[0])
-        if swallowed:
-            return self._failed("in a call-back")
+        if ledger.unseen:
+            return self._failed("its error was caught, but not by the suite")
         if ledger.passed == 0:
             return "TEST_ERROR", self._why_nothing()
         return "PASSED", held_text(ledger)

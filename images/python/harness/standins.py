@@ -105,6 +105,7 @@ def _methods(info: ClassInfo) -> dict[str, Any]:
         made["__hash__"] = object.__hash__
     if "__await__" in made:
         made.update({"__await__": _await, "send": _send, "throw": _throw, "close": _close})
+    made.setdefault("__bool__", _truth_by_default)
     made["_plum_local"] = frozenset({"send"}) if "__await__" in made else frozenset()
     if info.name in ("function", "_lru_cache_wrapper"):
         made["__get__"] = _bind
@@ -135,6 +136,11 @@ def _on_payload(base: type | None, name: str) -> Callable[..., Any]:
 
     method.__name__ = name
     return method
+
+
+def _truth_by_default(self: Any) -> bool:
+    known: bool = type(self)._plum_peer.truth(self)
+    return known
 
 
 def _appended(self: Any, other: Any) -> Any:

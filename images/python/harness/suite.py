@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import ast
 import builtins
-import symtable
+import functools
 from dataclasses import dataclass
 from types import CodeType
 
 FILENAME = "suite.py"
 #: Names under which the rewritten suite finds its helpers; no program can spell them.
 COMPARE, TRUTH, HELD, FAILED = "@compare", "@truth", "@held", "@failed"
+CAUGHT, SEEN = "@caught", "@seen"
 
 OPERATORS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -84,7 +85,7 @@ def read_suite(source: str) -> Suite:
     needs = _Needs()
     if any(word in source for word in _TELLING):  # the plain majority is spared the search
         needs.visit(tree)
-    rewriter = _Rewriter()
+    rewriter = _Rewriter(tree)
     rewriter.body(tree.body)
     code = compile(tree, FILENAME, "exec", dont_inherit=True, optimize=0)
     return Suite(
@@ -95,61 +96,6 @@ def read_suite(source: str) -> Suite:
         wants_names=needs.wants_names,
         imports=frozenset(needs.imports),
     )
-
-
-def builtins_under_test(source: str, overridden: frozenset[str]) -> frozenset[str]:
-    """Builtin names that mean the candidate's definition in this suite.
-
-    None of them do where the suite uses any other name of the candidate's, or
-    imports some: then `all` is Python's. A suite that uses none tests what
-    shadows a builtin.
-
-    overridden: builtin names that the candidate defines.
-    """
-    if _imports_by_name(ast.parse(source)):
-        return frozenset()
-    free = _free_names(symtable.symtable(source, FILENAME, "exec"))
-    known = set(dir(builtins)) | {"__name__", "__file__", "__doc__", "__builtins__"}
-    if free - known:
-        return frozenset()
-    used = frozenset(free & overridden)
-    everywhere = _names_in_every_assertion(ast.parse(source))
-    return (used & everywhere) or used
-
-
-def _imports_by_name(tree: ast.Module) -> bool:
-    """Whether the suite says which names are the candidate's."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and any(a.name == "solution" for a in node.names):
-            return True
-        if isinstance(node, ast.ImportFrom) and node.module == "solution":
-            return any(a.name != "*" for a in node.names)
-    return False
-
-
-def _free_names(table: symtable.SymbolTable) -> set[str]:
-    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-    used: set[str] = set()
-    tables = [table]
-    while tables:
-        at = tables.pop()
-        top = at is table
-        for s in at.get_symbols():
-            if not top and s.is_declared_global() and s.is_assigned():
-                bound.add(s.get_name())
-            if s.is_referenced() and (top or s.is_global()):
-                used.add(s.get_name())
-        tables.extend(at.get_children())
-    return used - bound
-
-
-def _names_in_every_assertion(tree: ast.Module) -> frozenset[str]:
-    common: frozenset[str] | None = None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assert):
-            found = frozenset(n.id for n in ast.walk(node.test) if isinstance(n, ast.Name))
-            common = found if common is None else common & found
-    return common or frozenset()
 
 
 class _Needs(ast.NodeVisitor):
@@ -257,7 +203,8 @@ class _Needs(ast.NodeVisitor):
 class _Rewriter:
     """Replaces each assertion by one that counts and remembers. Looks at statements only."""
 
-    def __init__(self) -> None:
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
         self.assertions: list[tuple[int, Place]] = []
 
     def body(self, statements: list[ast.stmt]) -> None:
@@ -282,6 +229,24 @@ class _Rewriter:
         for name in ("handlers", "cases"):
             for part in getattr(node, name, ()):
                 self.body(part.body)
+                if name == "handlers":
+                    noted = SEEN if self._may_mean_assertions(part) else CAUGHT
+                    part.body.insert(0, _at(ast.Expr(_call(noted)), part))
+
+    def _may_mean_assertions(self, handler: ast.ExceptHandler) -> bool:
+        """Whether it says so, or names what the suite made; a name may be the candidate's, too."""
+        if _catches_assertions(handler):
+            return True
+        parts = list(ast.walk(handler.type)) if handler.type is not None else []
+        if any(isinstance(n, ast.Attribute) and n.attr == "failureException" for n in parts):
+            return True
+        named = {n.id for n in parts if isinstance(n, ast.Name) and not hasattr(builtins, n.id)}
+        return bool(named and named & self._own_names)
+
+    @functools.cached_property
+    def _own_names(self) -> set[str]:
+        nodes = ast.walk(self._tree)
+        return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
     def _assertion(self, node: ast.Assert) -> ast.stmt:
         index = self._note(node, node.test)

@@ -10,7 +10,17 @@ from typing import Any, NoReturn
 
 from . import decoys
 from .channel import PinnedChannel
-from .handles import Handle, is_handle, payload_of, set_shadows, shadows_of
+from .decoys import is_number
+from .doubts import Contrary, Deferred, Real, Said
+from .handles import (
+    ClassHandle,
+    ExceptionHandle,
+    Handle,
+    is_handle,
+    payload_of,
+    set_shadows,
+    shadows_of,
+)
 from .peer import Peer
 
 #: Orderings, and what cannot hold together with each.
@@ -23,11 +33,17 @@ _ORDER = {
 #: Arithmetic of which a result that hardly depends on the operand is a lie.
 _SENSITIVE = {"__add__", "__radd__", "__sub__", "__rsub__", "__xor__", "__rxor__"}
 _SCALING = {"__mul__", "__rmul__", "__truediv__", "__rtruediv__"}
+#: Kinds of which each value in them is there by itself.
+_CONTAINERS = frozenset({list, tuple, str, bytes, bytearray, set, frozenset, dict})
+#: Fewer decoys say nothing.
+_FEW = 3
 #: Methods without effect that suites call with what they expect.
 _PREDICATES = {"startswith", "endswith", "issubset", "issuperset", "isdisjoint"}
 _ARITHMETIC = _SENSITIVE | {
     f"__{side}{name}__" for side in ("", "r") for name in ("mul", "truediv", "floordiv", "mod")
 }
+#: What leaves an object as it was.
+_COMPARISONS = {*_ORDER, "__eq__", "__ne__", "__bool__", "__len__"}
 _PASSES_ON = _ARITHMETIC | {
     "__abs__",
     "__neg__",
@@ -50,12 +66,34 @@ class DoubtingPeer(Peer):
     def __init__(self, channel: PinnedChannel, tampered: Callable[[str], NoReturn]) -> None:
         super().__init__(channel, first_container=0)
         self._tampered = tampered
+        #: By identity: an object, the largest number that it is above, and the smallest that it
+        #: is below, since something else was asked for.
+        self._places: dict[int, tuple[Any, Any, Any]] = {}
 
     def request(self, operation: str, *args: Any) -> Any:
         """As the base class; methods that say yes or no are asked with decoys."""
+        if self._places and not (operation == "special" and args[1] in _COMPARISONS):
+            self._places.clear()
         if operation == "method" and args[1] in _PREDICATES and len(args[2]) == 1 and not args[3]:
             return self._predicate(args[0], args[1], args[2][0])
-        return super().request(operation, *args)
+        value = super().request(operation, *args)
+        if operation == "method" and args[1] == "all" and not args[2]:
+            return self._derived(args[0], value, self._all)
+        return value
+
+    def _derived(self, owner: Any, value: Any, ask: Callable[[Any], Any]) -> Any:
+        """`value`, which was made of a comparison's answer; the other answers give others."""
+        deferred = _noted(owner)
+        if type(deferred) is not Deferred:
+            return value
+        answers = [(v, value if type(v) is Real else ask(a)) for v, a in deferred.answers]
+        return self._conclude(answers, deferred.weigh)
+
+    def _all(self, answer: Any) -> Any:
+        try:
+            return super().request("method", answer, "all", (), ())
+        except Exception:
+            return None
 
     def _predicate(self, owner: Any, name: str, expected: Any) -> Any:
         """A method such as `startswith`; one that is true of everything is a lie."""
@@ -65,12 +103,14 @@ class DoubtingPeer(Peer):
 
         answers, answer = [], None
         wrong = [] if is_handle(expected) else decoys.chain(expected)
-        for value in decoys.shuffled([_Real(expected), *wrong]):
-            if type(value) is _Real:
+        for value in decoys.shuffled([Real(expected), *wrong]):
+            if type(value) is Real:
                 answer = ask(expected)
+                if is_handle(answer):
+                    answer = self._truth(answer)
             else:
                 try:
-                    answers.append(ask(value) is True)
+                    answers.append(self._says(ask(value)) is True)
                 except Exception:
                     answers.append(False)
         if answer is True and len(answers) > 2 and all(answers):
@@ -79,6 +119,8 @@ class DoubtingPeer(Peer):
 
     def special(self, owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """As the base class, with decoys where an object could say what is wanted."""
+        if name == "__bool__" and type(deferred := _noted(owner)) is Deferred:
+            return self._settle(deferred)
         if len(args) == 1:
             if name in ("__eq__", "__ne__"):
                 return self._equality(owner, name, args[0])
@@ -89,13 +131,17 @@ class DoubtingPeer(Peer):
             if name in _ARITHMETIC and decoys.is_operand(args[0]):
                 return self._arithmetic(owner, name, args[0])
         value = super().special(owner, name, args, kwargs)
+        if name in ("__and__", "__rand__"):
+            value = self._derived(owner, value, lambda a: self._quiet(a, name, *args))
         shadows = _shadows(owner)
         if shadows is not None and name in _PASSES_ON:
             self._shade(value, [self._quiet(s, name, *args) for s in shadows], name)
         return value
 
     def _ask(self, owner: Any, name: str, *args: Any) -> Any:
-        return super().special(owner, name, args, {})
+        answer = super().special(owner, name, args, {})
+        # Whether a class or an exception is true, it may say differently each time.
+        return bool(answer) if isinstance(answer, ClassHandle | ExceptionHandle) else answer
 
     def _quiet(self, owner: Any, name: str, *args: Any) -> Any:
         """What a decoy gives; an exception counts as an answer of its own."""
@@ -123,63 +169,144 @@ class DoubtingPeer(Peer):
         if carried:
             return self._ask(owner, name, other)
         wrong = [] if is_handle(other) else decoys.chain(other)
-        answer: Any = None
         # The candidate's own objects are not asked about numbers: those may be equal modulo some.
         strangers = decoys.strangers()[1:] if is_handle(other) else decoys.strangers()[:2]
-        for value in decoys.shuffled([_Real(other), *wrong, *strangers]):
-            if type(value) is _Real:
+        answers = []
+        for value in decoys.shuffled([Real(other), *wrong, *strangers]):
+            if type(value) is Real:
                 answer = self._ask(owner, name, other)
-                if answer is NotImplemented or self._truth(answer) is not positive:
+                if answer is NotImplemented or self._is_settled(answer, not positive):
                     return answer
-            elif self._says(self._quiet(owner, name, value)) is positive:
-                # Only a lie if it says the same of the real value, which may come later.
-                answer = self._ask(owner, name, other) if answer is None else answer
-                if answer is NotImplemented or self._truth(answer) is not positive:
-                    return answer
-                self._lie(owner, f"equals {value!r:.60} as well as {self._show(other)}")
-        self._check_shadows(owner, name, other, positive)
-        return answer
-
-    def _membership(self, owner: Any, item: Any) -> Any:
-        wrong = [] if is_handle(item) else decoys.chain(item)[:4]
-        asked = decoys.shuffled([_Real(item), *wrong, *decoys.strangers()])
-        answers, answer = [], None
-        for value in asked:
-            if type(value) is _Real:
-                answer = self._ask(owner, "__contains__", item)
-                if not self._truth(answer):
-                    return answer
+                answers.append((value, answer))
             else:
-                answers.append(self._says(self._quiet(owner, "__contains__", value)))
-        if all(a is True for a in answers):
+                answers.append((value, self._quiet(owner, name, value)))
+
+        def weigh(truth: bool, said: list[Said]) -> None:
+            if truth is not positive:
+                return
+            for value, says in said:
+                if says is positive:
+                    self._lie(owner, f"equals {value!r:.60} as well as {self._show(other)}")
+            self._check_shadows(owner, name, other, positive)
+
+        return self._conclude(answers, weigh)
+
+    def _membership(self, owner: Any, item: Any) -> bool:
+        wrong = [] if is_handle(item) else decoys.chain(item)[:4]
+        asked = decoys.shuffled([Real(item), *wrong, *decoys.strangers()])
+        answers, answer = [], False
+        for value in asked:
+            if type(value) is Real:
+                answer = self._truth(self._ask(owner, "__contains__", item))
+                if not answer:
+                    return False
+            else:
+                answers.append((value, self._says(self._quiet(owner, "__contains__", value))))
+        # An interval holds all that is near; a kind of list, or of text, does not.
+        near = [says for value, says in answers if any(value is w for w in wrong)]
+        claims = type(owner)._plum_info.claims if issubclass(type(owner), Handle) else ()
+        if len(near) < _FEW or not _CONTAINERS.intersection(claims):
+            near = [says for _, says in answers]
+        if all(says is True for says in near):
             self._lie(owner, "contains everything")
         return answer
 
     def _order(self, owner: Any, name: str, other: Any) -> Any:
-        ends = None if is_handle(other) else decoys.far(other)
+        below = name in ("__lt__", "__le__")
+        # An empty set is below every other.
+        unknown = is_handle(other) or (below and type(other) in (set, frozenset))
+        ends = None if unknown else decoys.far(other)
         if ends is None:
             return self._ask(owner, name, other)
-        answer, said, denied = None, [], []
+        answers: list[Said] = []
         kind = type(owner)
         contraries = [n for n in _ORDER[name] if getattr(kind, n) is not getattr(object, n)]
-        for value in decoys.shuffled([_Real(other), *ends, *map(_Contrary, contraries)]):
-            if type(value) is _Real:
+        asked = [Real(other), *ends, *decoys.thresholds(other), *map(Contrary, contraries)]
+        for value in decoys.shuffled(asked):
+            if type(value) is Real:
                 answer = self._ask(owner, name, other)
                 if answer is NotImplemented:
                     return answer
-            elif type(value) is _Contrary:
-                denied.append(self._says(self._quiet(owner, value.name, other)))
+                answers.append((value, answer))
+            elif type(value) is Contrary:
+                answers.append((value, self._quiet(owner, value.name, other)))
             else:
-                said.append(self._says(self._quiet(owner, name, value)))
-        if self._truth(answer) and (all(s is True for s in said) or True in denied):
-            self._lie(owner, "is below and above everything")
-        self._check_shadows(owner, name, other, True if self._truth(answer) else None)
-        return answer
+                answers.append((value, self._quiet(owner, name, value)))
+
+        def weigh(truth: bool, said: list[Said]) -> None:
+            if not truth:
+                return
+            denied = any(says for value, says in said if type(value) is Contrary)
+            plain = [(v, says) for v, says in said if type(v) is not Contrary]
+            if denied or all(says is True for v, says in plain if v in ends):
+                self._lie(owner, "is below and above everything")
+            if is_number(other):
+                self._place(owner, below, [(other, True), *plain])
+            self._check_shadows(owner, name, other, True)
+
+        return self._conclude(answers, weigh)
+
+    def _place(self, owner: Any, below: bool, said: list[Said]) -> None:
+        """What an object said of numbers must be true of one number at least."""
+        yes = [value for value, says in said if says is True]
+        no = [value for value, says in said if says is False]
+        if not no or (min(yes) > max(no) if below else max(yes) < min(no)):
+            # It has not changed since it was asked last: nothing else was asked for meanwhile.
+            _, low, high = self._places.get(id(owner), (owner, None, None))
+            if below:
+                high = min(yes) if high is None else min(high, *yes)
+            else:
+                low = max(yes) if low is None else max(low, *yes)
+            self._places[id(owner)] = owner, low, high
+            if low is None or high is None or low <= high:
+                return
+        elif min(no) > max(yes) if below else max(no) < min(yes):
+            return  # the other way round: its own idea of an order
+        self._lie(owner, "is now below and now above the same number")
+
+    def _conclude(self, answers: list[Said], weigh: Callable[[bool, list[Said]], None]) -> Any:
+        """The real answer. Where it may say of itself whether it is true, that is asked for, and
+        weighed, when the suite does."""
+        real = next(answer for value, answer in answers if type(value) is Real)
+        deferred = Deferred(answers, weigh)
+        if self._is_plain(real):
+            self._settle(deferred)
+        else:
+            set_shadows(real, deferred)
+        return real
+
+    def _settle(self, deferred: Deferred) -> bool:
+        """Whether the real answer is true. Each is asked once, and none stands out."""
+        if deferred.truth is None:
+            said = []
+            for value, answer in deferred.answers:
+                if type(value) is Real:
+                    deferred.truth = self._truth(answer)
+                else:
+                    said.append((value, self._says(answer)))
+            assert deferred.truth is not None
+            deferred.weigh(deferred.truth, said)
+        return bool(deferred.truth)
+
+    def _is_settled(self, answer: Any, truth: bool) -> bool:
+        return self._is_plain(answer) and self._truth(answer) is truth
+
+    def _is_plain(self, answer: Any) -> bool:
+        """Whether it cannot be true when it is asked once, and false when it is asked again."""
+        if not issubclass(type(answer), Handle):
+            return True
+        info = type(answer)._plum_info
+        return info.payload is not None and "__bool__" in info.methods - info.own
+
+    def truth(self, owner: Any) -> bool:
+        """As the base class; what a comparison gave is weighed now."""
+        deferred = _noted(owner)
+        return self._settle(deferred) if type(deferred) is Deferred else super().truth(owner)
 
     def _arithmetic(self, owner: Any, name: str, operand: Any) -> Any:
         shadows, value = [], None
-        for number in decoys.shuffled([_Real(operand), *decoys.operand_decoys(operand)]):
-            if type(number) is _Real:
+        for number in decoys.shuffled([Real(operand), *decoys.operand_decoys(operand)]):
+            if type(number) is Real:
                 value = self._ask(owner, name, operand)
             else:
                 shadows.append(self._quiet(owner, name, number))
@@ -209,13 +336,24 @@ class DoubtingPeer(Peer):
             self._lie(owner, "gives the same result whatever is asked")
 
     def _truth(self, value: Any) -> bool:
-        return bool(value)
+        """As `bool`, but always asked for."""
+        if not issubclass(type(value), Handle):
+            return bool(value)
+        info = type(value)._plum_info
+        if "__bool__" not in info.methods:
+            return super().truth(value)
+        if info.payload is not None and "__bool__" not in info.own:
+            return bool(payload_of(value))
+        said = self._ask(value, "__bool__")
+        if type(said) is not bool:
+            raise TypeError(f"__bool__ should return bool, returned {type(said).__name__}")
+        return said
 
     def _says(self, value: Any) -> bool | None:
         if value is None or value is NotImplemented:
             return None
         try:
-            return bool(value)
+            return self._truth(value)
         except Exception:
             return None
 
@@ -233,23 +371,10 @@ def _carried(value: Any) -> Any:
     return value
 
 
-def _shadows(owner: Any) -> Any:
+def _noted(owner: Any) -> Any:
     return shadows_of(owner) if issubclass(type(owner), Handle) else None
 
 
-class _Contrary:
-    """Stands among decoys for another question about the real value."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-class _Real:
-    """Marks the real value among decoys."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+def _shadows(owner: Any) -> Any:
+    found = _noted(owner)
+    return None if type(found) is Deferred else found
