@@ -45,6 +45,12 @@ def test_an_endless_candidate_is_ended_by_its_cpu_limit(worker: WorkerProcess) -
     assert (result["verdict"], result["phase"]) == ("TIME_LIMIT_EXCEEDED", "TEST")
 
 
+def test_a_table_of_thousands_of_short_calls_is_judged(worker: WorkerProcess) -> None:
+    suite = "".join(f"assert f({i}) == {i + 1}\n" for i in range(2500))
+    result = worker.execute("def f(x):\n    return x + 1\n", suite)
+    assert (result["verdict"], result["assertions"]["passed"]) == ("PASSED", 2500)
+
+
 def test_what_judge_and_candidate_spend_on_talking_is_not_the_candidates(
     worker: WorkerProcess,
 ) -> None:
