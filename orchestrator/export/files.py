@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ Row = dict[str, Any]
 _GROUP_ROWS = 5_000
 
 
-class RowFile:
+class RowFile(ABC):
     """A file of rows of one shape. Nothing is at `path` until `finish`, nor without a row."""
 
     def __init__(self, path: Path) -> None:
@@ -48,11 +49,13 @@ class RowFile:
             self._close()
             self._temporary.unlink(missing_ok=True)
 
+    @abstractmethod
     def _write(self, row: Row) -> None:
-        raise NotImplementedError
+        """Writes one row; the first makes the temporary file."""
 
+    @abstractmethod
     def _close(self) -> None:
-        raise NotImplementedError
+        """Ends the temporary file, in which there is a row."""
 
 
 class JsonlFile(RowFile):
