@@ -134,10 +134,6 @@ class JudgePeer(DoubtingPeer):
             return self.links.is_exported(owner) or self.links.is_exported(owner.__self__)
         return self.links.is_exported(owner)
 
-    def came_back(self) -> None:
-        """An assertion's error left the suite after all."""
-        self.swallowed = 0
-
     def context(self) -> int:
         """Which streams the suite has replaced."""
         sys.stdout.flush()
