@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import PlumError
+from orchestrator.folders import make_folder
 
 Row = dict[str, Any]
 
@@ -28,7 +29,7 @@ class RowFile(ABC):
     def add(self, row: Row) -> None:
         """Adds one row."""
         if self.rows == 0:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         self.rows += 1
         self._write(_encodable(row))
 
@@ -110,7 +111,7 @@ FILE_TYPES: dict[str, type[RowFile]] = {"jsonl": JsonlFile, "parquet": ParquetFi
 
 def write_text(path: Path, text: str) -> None:
     """Replaces a file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     put_in_place(temporary, path)
