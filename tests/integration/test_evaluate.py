@@ -148,13 +148,27 @@ def stored_samples(journal: Path) -> int:
         (["--model", "m", "--benchmark", "absent"], "absent"),
         (["--model", "m", "--benchmark", "b.jsonl", "--n", "2", "--k", "3"], "[1, --n 2]"),
         (["--model", "m", "--benchmark", "b.jsonl", "--temperature", "-1"], "0<=x<=10"),
-        (["--model", "m", "--benchmark", "b.jsonl", "--engine", "dtype"], "is not NAME=VALUE"),
+        (
+            ["--model", "m", "--benchmark", "b.jsonl", "--backend", "vllm", "--engine", "dtype"],
+            "is not NAME=VALUE",
+        ),
+        (["--model", "m", "--backend", "openai"], "--backend openai and --base-url need each"),
+        (["--model", "m", "--base-url", "http://a"], "--backend openai and --base-url need each"),
+        (["--model", "m", "--backend", "openai", "--base-url", "a:1"], "'a:1' does not begin with"),
+        (["--model", "./none", "--benchmark", "good.jsonl"], "the policy './none': no such folder"),
+        (["--model", "m", "--run-dir", "run"], "leave out --model and --benchmark"),
         (["recipe.toml"], "--run-dir"),
     ],
 )
 def test_bad_input_is_named_and_exits_2(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "b.jsonl").write_text('{"id": "x"}\n')
-    given = [str(tmp_path / a) if a in {"b.jsonl", "absent"} else a for a in arguments]
+    (tmp_path / "good.jsonl").write_text(
+        '{"task_id": "x", "prompt": "def f():", "entry_point": "f", "test": "assert f() == 1"}\n'
+    )
+    given = [
+        str(tmp_path / a) if a.endswith(("b.jsonl", "good.jsonl", "absent")) else a
+        for a in arguments
+    ]
     done = plum("evaluate", *given)
     assert done.returncode == 2
     assert message in done.stderr
