@@ -157,6 +157,9 @@ def test_metrics_count_verdicts(tmp_path: Path) -> None:
     ("options", "says"),
     [
         (["--listen", "nowhere.invalid:1"], "cannot listen on nowhere.invalid:1"),
+        (["--listen", "127.0.0.1:65536"], "127.0.0.1:65536: not host:port, port within [0, 65535]"),
+        (["--listen", "127.0.0.1"], "cannot listen on 127.0.0.1: not host:port"),
+        (["--require-isolation", "foo"], "'foo' is not one of 'contained', 'standard'"),
         (["--auth-token-file", "/nonexistent"], "--auth-token-file /nonexistent"),
         (["--tls-cert", "/nonexistent", "--tls-key", "/nonexistent"], "TLS: "),
         (["--tls-cert", "x"], "TLS needs both --tls-cert and --tls-key"),
