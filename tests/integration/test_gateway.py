@@ -263,7 +263,8 @@ def test_full_queue_is_answered_with_a_retry_delay(tmp_path: Path) -> None:
         small.channel() as channel,
     ):
         stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
-        endless = pb.ExecuteRequest(execution=item("x", "sleep 1000").execution)
+        execution = pb.Execution(id="x", language="python", solution="sleep 1000")
+        endless = pb.ExecuteRequest(execution=execution)
         calls = [stub.Execute.future(endless) for _ in range(8)]
         # One runs and two wait; whether the first had left the queue in time is up to chance.
         errors = []
