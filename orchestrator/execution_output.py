@@ -19,7 +19,8 @@ _SYNC_EVERY_S = 1.0
 
 
 class RowWriter:
-    """Appends rows. They are safe on disk after `sync`, at the latest a second or 500 rows on."""
+    """Appends rows. They outlive this process at once, and a power cut after `sync`: at the latest
+    with the first row that comes a second later, or the 500th."""
 
     def __init__(self, file: IO[bytes], durable: bool) -> None:
         self._file = file
@@ -30,6 +31,7 @@ class RowWriter:
     def write(self, row: Mapping[str, Any]) -> None:
         """Appends one row."""
         self._file.write(json.dumps(row).encode() + b"\n")
+        self._file.flush()
         self._unsynced += 1
         if (
             self._unsynced >= _SYNC_EVERY_ROWS
@@ -39,7 +41,6 @@ class RowWriter:
 
     def sync(self) -> None:
         """Returns once everything written so far would survive a power cut."""
-        self._file.flush()
         if self._durable:
             os.fsync(self._file.fileno())
         self._unsynced = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestrator.benchmarks.read import JudgedProblem
 from orchestrator.evaluate import EvaluationSettings
+from orchestrator.folders import make_folder
 from orchestrator.run_inputs import model_digest
 from orchestrator.sampling.policy import Policy
 from orchestrator.sampling.prompts import Render
@@ -30,13 +31,14 @@ def journal_beside(
     """The journal of this very evaluation; None where there is no `output` to keep it beside.
 
     Raises:
+        InputError: no folder can be made there.
         PlumError: another process evaluates into the same file, or there is no room.
     """
     if output is None:
         yield None
         return
     folder = _folder(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with open_writer(folder) as db:
         yield Journal(db, _fingerprint(policy, settings, problems, render))
 

@@ -127,7 +127,8 @@ def read_rows(path: Path, name: str | None = None) -> Iterator[Row]:
                     yield Row(where, _object(where, _value(where, line)))
     except (OSError, EOFError, zlib.error) as e:
         reason = getattr(e, "strerror", None) or str(e)
-        raise InputError(f"{name}: cannot be read after line {number}: {reason}") from e
+        after = f"cannot be read after line {number}: " if number else ""
+        raise InputError(f"{name}: {after}{reason}") from e
 
 
 def _opened(path: Path) -> IO[bytes]:

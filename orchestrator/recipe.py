@@ -186,7 +186,7 @@ def _sampling(table: RecipeTable | None) -> SamplingSection | None:
         max_new_tokens=table.integer("max_new_tokens", 1024, 1, 1_000_000),
         prompt_style=table.choice("prompt_style", ("chat", "plain"), "chat"),
         show_start_code=table.flag("show_start_code", True),
-        base_urls=table.texts("base_urls") or (),
+        base_urls=table.urls("base_urls"),
         api_key_env=table.optional_text("api_key_env") or "",
         concurrency=table.integer("concurrency", 16, 1, 1024),
         stop=table.texts("stop") or (),

@@ -73,7 +73,7 @@ def read_generation_section(table: RecipeTable | None) -> GenerationSection | No
         concurrency=table.integer("concurrency", 8, 1, 1024),
         max_retries=table.integer("max_retries", 6, 0, 100),
         timeout_s=table.number("timeout_s", 300.0, 0.1, 86_400.0),
-        base_url=None if recorded else table.optional_text("base_url"),
+        base_url=None if recorded else table.optional_url("base_url"),
         model=None if recorded else table.text("model"),
         api_key_env=table.text("api_key_env", "OPENAI_API_KEY"),
         path=table.file("path") if recorded else None,

@@ -64,6 +64,20 @@ class RecipeTable:
         """A string that is not empty, or None where the key is absent."""
         return self.text(key) if self._offers(key) else None
 
+    def optional_url(self, key: str) -> str | None:
+        """The address of an HTTP endpoint, or None where the key is absent."""
+        value = self.optional_text(key)
+        return value if value is None else self._checked_url(key, value)
+
+    def urls(self, key: str) -> tuple[str, ...]:
+        """Addresses of HTTP endpoints; none where the key is absent."""
+        return tuple(self._checked_url(key, value) for value in self.texts(key) or ())
+
+    def _checked_url(self, key: str, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise self.error(key, f"= {value!r} does not begin with http:// or https://")
+        return value
+
     def choice(self, key: str, allowed: Sequence[str], default: str | None = None) -> str:
         """One of `allowed`."""
         value = self.text(key, default)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import InputError
+from orchestrator.folders import make_folder
 from orchestrator.progress import Progress
 from orchestrator.recipe import Recipe, load_recipe
 from orchestrator.sandbox.client import SandboxClient, Tls, read_token
@@ -106,14 +107,15 @@ def open_run(folder: Path, recipe_file: Path | None) -> Iterator[Run]:
     recipe_file: required the first time; later it may be left out.
 
     Raises:
-        InputError: the recipe is bad, missing, or differs from the run's.
+        InputError: the recipe is bad, missing, or differs from the run's; or the folder cannot
+            be made.
         PlumError: another process writes this run.
     """
     # Read first: a bad recipe must not leave a folder behind.
     given = None if recipe_file is None else load_recipe(recipe_file)
     if given is None and not (folder / _RECIPE).exists():
         raise InputError(f"{folder}: no run here yet; name the recipe to start one")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with open_writer(folder) as db, ExitStack() as resources:
         recipe = _frozen(db, folder, recipe_file, given)
         yield Run(folder, recipe, db, resources, [])

@@ -15,6 +15,7 @@ from sandbox_server.docker_launcher import DockerLauncher
 from sandbox_server.languages import ALL, Language, choose_languages
 from sandbox_server.launcher import Launcher
 from sandbox_server.process_launcher import ProcessLauncher
+from sandbox_server.worker.isolation import LEVELS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,10 +94,10 @@ class WorkerOptions:
 _OPTIONS = (
     click.option(
         "--require-isolation",
-        metavar="LEVEL",
+        type=click.Choice(list(LEVELS)),
         default=None,
-        help="Refuse to start where less isolation than this can be had: contained, standard, "
-        "hardened or full.  [default: the worker's, standard]",
+        help="Refuse to start where less isolation than this can be had, of these from the "
+        "weakest to the strongest.  [default: the worker's, standard]",
     ),
     click.option(
         "--languages",

@@ -107,10 +107,6 @@ class Dispatcher:
         self._links[language] = link
         self._pump()
 
-    def withdraw(self, language: str) -> None:
-        """`language` is not served after all. Only before the first job."""
-        del self._lanes[language]
-
     def detach(self, language: str) -> None:
         """The worker of `language` is gone; its jobs wait for the next."""
         self._links.pop(language, None)

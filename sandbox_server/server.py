@@ -30,6 +30,7 @@ _STREAMS_PER_CONNECTION = 1024
 #: A health service that serves for as long as the process is well, whatever becomes of workers.
 _LIVE = "live"
 _UNIX = "unix:"
+_LAST_PORT = 65535
 _FLUSH_S = 0.5
 
 
@@ -161,6 +162,14 @@ class Server:
 
     def _bind(self, server: grpc.aio.Server, address: str) -> str:
         tls = self._settings.tls
+        host, _, port_text = address.rpartition(":")
+        # gRPC would take another port for one that is missing or too large.
+        if not address.startswith(_UNIX) and not (
+            host and port_text.isdecimal() and int(port_text) <= _LAST_PORT
+        ):
+            raise StartupError(
+                f"cannot listen on {address}: not host:port, port within [0, {_LAST_PORT}]"
+            )
         try:
             if tls is None or address.startswith(_UNIX):
                 port = server.add_insecure_port(address)
@@ -170,7 +179,7 @@ class Server:
             raise StartupError(f"cannot listen on {address}: {e}") from e
         if address.startswith(_UNIX):
             return address
-        return f"{address.rpartition(':')[0]}:{port}"
+        return f"{host}:{port}"
 
     def _serve_metrics(self, port: int) -> None:
         try:

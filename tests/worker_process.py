@@ -130,19 +130,25 @@ class WorkerProcess:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._frames.close()
         self._socket.close()
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
 
 def descendants(pid: int) -> list[int]:
     """Processes below `pid`, from the nearest to the farthest."""
-    found = []
-    pending = [pid]
-    while pending:
-        current = pending.pop(0)
-        with contextlib.suppress(OSError):  # what ends meanwhile has no children
-            for thread in os.listdir(f"/proc/{current}/task"):
-                listed = Path(f"/proc/{current}/task/{thread}/children").read_text("ascii")
-                children = [int(child) for child in listed.split()]
-                found += children
-                pending += children
+    # Not the kernel's lists of children: those may leave some out while others end.
+    children: dict[int | None, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        children.setdefault(parent(int(name)), []).append(int(name))
+    found: list[int] = []
+    for current in itertools.chain([pid], found):
+        found += children.get(current, [])
     return found
+
+
+def parent(pid: int) -> int | None:
+    """The parent of process `pid`; None where it has ended."""
+    with contextlib.suppress(OSError):
+        # The name in parentheses is the process's own choice and may hold anything.
+        text = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
+        return int(text.rpartition(")")[2].split()[1])
+    return None

@@ -28,7 +28,7 @@ _TRAIN_EXTRA = ("torch", "trl", "transformers", "datasets", "peft", "accelerate"
 )
 @click.version_option(version("plum-code"), prog_name="plum-train")
 def plum_train() -> None:
-    """Train a policy on labelled completions.
+    """Trains a policy on labelled completions.
 
     A recipe is a TOML file; only three keys are required:
 
@@ -71,9 +71,9 @@ def _command(method: Method, summary: str) -> None:
         click.echo(json.dumps(manifest) if as_json else _summary(manifest))
 
 
-_command(Method.KTO, "Learn from desirable and undesirable completions, unpaired (KTO).")
-_command(Method.DPO, "Learn from pairs, balanced per problem, made of the same rows (DPO).")
-_command(Method.SFT, "Imitate the desirable completions only.")
+_command(Method.KTO, "Learns from desirable and undesirable completions, unpaired (KTO).")
+_command(Method.DPO, "Learns from pairs, balanced per problem, made of the same rows (DPO).")
+_command(Method.SFT, "Imitates the desirable completions only.")
 
 
 def _train(file: Path, method: Method, *, resume: bool) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def read_recipe(file: Path, method: Method) -> Recipe:
     low, high = WEIGHTED_RATIO_BOUNDS
     recipe = Recipe(
         method=method,
-        model=_model(folder, table.text("model")),
+        model=table.folder_or_name("model"),
         data=table.file("data"),
         output_dir=folder / Path(table.text("output_dir")).expanduser(),
         seed=table.integer("seed", 0, 0, 2**31 - 1),
@@ -133,12 +133,6 @@ def read_recipe(file: Path, method: Method) -> Recipe:
     )
     table.finish()
     return recipe
-
-
-def _model(folder: Path, model: str) -> str:
-    """A folder beside the recipe as an absolute path; anything else is a hub name."""
-    local = folder / Path(model).expanduser()
-    return str(local) if local.is_dir() else model
 
 
 def _lora(table: RecipeTable | None) -> Lora | None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.errors import InputError
+from orchestrator.errors import InputError, PlumError
+from orchestrator.sampling import prompts
 from trainer.rows import Row
 
 
@@ -25,12 +26,10 @@ def load_tokenizer(model: str, end_of_turn: str | None) -> Any:
     Raises:
         InputError: it cannot be loaded, or `end_of_turn` is not one token of it.
     """
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as e:
-        raise InputError(f"model = {model!r}: no tokenizer: {str(e).splitlines()[0]}") from e
+        tokenizer = prompts.load_tokenizer(model)
+    except PlumError as e:
+        raise InputError(f"model = {model!r}: {e}") from e
     if end_of_turn is not None:
         if len(tokenizer(end_of_turn, add_special_tokens=False)["input_ids"]) != 1:
             raise InputError(f"end_of_turn = {end_of_turn!r} is not one token of {model}")

@@ -84,6 +84,11 @@ def evaluate(
     have no score).
     """
     if run_dir is not None:
+        if policy is not None or benchmark is not None:
+            raise click.UsageError(
+                "--run-dir measures the recipe's policies on its benchmarks: "
+                "leave out --model and --benchmark"
+            )
         return run_and_print(recipe, run_dir, ["evaluate"], as_json)
     if recipe is not None:
         raise click.UsageError("a recipe is measured within its run: give --run-dir too")

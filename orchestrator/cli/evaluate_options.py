@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -24,6 +24,7 @@ def policy_options(command: F) -> F:
         type=click.Choice(["transformers", "openai", "vllm"]),
         default="transformers",
         show_default=True,
+        help="What samples: a library here, or an OpenAI-compatible endpoint.",
     )
     @click.option("--base-url", multiple=True, help="Endpoint for openai; may be given many times.")
     @click.option("--api-key-env", default="", help="Variable that holds the endpoint's key.")
@@ -49,12 +50,24 @@ def policy_options(command: F) -> F:
         engine: dict[str, Any],
         **rest: Any,
     ) -> Any:
+        _check_together(backend, base_url, engine)
         policy = None
         if model is not None:
             policy = Policy(model, backend, prompt_style, base_url, api_key_env, engine)
         return command(policy=policy, **rest)
 
     return with_policy  # type: ignore[return-value]
+
+
+def _check_together(backend: str, base_urls: Sequence[str], engine: Mapping[str, Any]) -> None:
+    """Raises click.UsageError where what was given has no meaning for the back end."""
+    if engine and backend != "vllm":
+        raise click.UsageError("--engine is for --backend vllm")
+    if bool(base_urls) != (backend == "openai"):
+        raise click.UsageError("--backend openai and --base-url need each other")
+    for url in base_urls:
+        if not url.startswith(("http://", "https://")):
+            raise click.UsageError(f"--base-url {url!r} does not begin with http:// or https://")
 
 
 def _engine_arguments(

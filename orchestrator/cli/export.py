@@ -35,7 +35,7 @@ def export(
     styles: tuple[str, ...],
     file_types: tuple[str, ...],
 ) -> int:
-    """Write the labelled samples as dataset files, as [export] of the recipe says.
+    """Writes the labelled samples as dataset files, as [export] of the recipe says.
 
     The options, each of which may come more than once, take the place of the recipe's formats,
     styles and file_types for one more dataset of the same labels: nothing is run again.

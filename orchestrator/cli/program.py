@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -24,6 +25,8 @@ def run_program(command: click.Command, name: str, again: str) -> NoReturn:
     name: of the program, in front of its messages.
     again: how an interrupted command is continued.
     """
+    # What gRPC's core logs is for its developers; what a user can use of it is in our own message.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         code = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.Exit as e:
@@ -42,9 +45,10 @@ def run_program(command: click.Command, name: str, again: str) -> NoReturn:
         sys.stderr.close()
         code = 1
     except OSError as e:
-        if e.errno not in _NO_ROOM:
-            raise
+        if e.filename is None and e.errno not in _NO_ROOM:
+            raise  # no file of the user's is in the way: a defect of ours is shown whole
         where = "" if e.filename is None else f"{e.filename}: "
-        print(f"{name}: {where}{e.strerror}; what was stored before is kept", file=sys.stderr)
+        kept = "; what was stored before is kept" if e.errno in _NO_ROOM else ""
+        print(f"{name}: {where}{e.strerror}{kept}", file=sys.stderr)
         code = PlumError.exit_code
     sys.exit(code if isinstance(code, int) else 0)

@@ -12,7 +12,7 @@ from orchestrator.cli.stages import run_and_print, run_options
 @click.command()
 @run_options
 def run(recipe: Path | None, run_dir: Path, as_json: bool) -> int:
-    """Run all stages that RECIPE asks for, from instructions to a trained, measured policy.
+    """Runs all stages that RECIPE asks for, from instructions to a trained, measured policy.
 
     Killed at any moment and started again with the same command, it goes on where it was:
     nothing paid for is asked again, no row is lost or doubled. RECIPE is frozen into the run;

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.sandbox.client import SandboxClient, Tls, read_token
 from orchestrator.sandbox.embedded import open_sandbox
@@ -72,12 +73,12 @@ def sandbox_options(command: F) -> F:
     )
     @click.option(
         "--sandbox-token-file",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="The bearer token that the running server asks for.",
     )
     @click.option(
         "--sandbox-ca",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="Use TLS; the running server's certificate is signed by this authority (PEM).",
     )
     @click.option(
@@ -99,7 +100,22 @@ def sandbox_options(command: F) -> F:
         retry_for: float,
         **rest: Any,
     ) -> Any:
+        _check_together(sandbox)
         choice = SandboxChoice(sandbox, launcher, slots, sandbox_token_file, sandbox_ca, retry_for)
         return command(sandbox=choice, **rest)
 
     return with_choice  # type: ignore[return-value]
+
+
+def _check_together(addresses: Sequence[str]) -> None:
+    """Raises click.UsageError where what was given has no meaning beside the rest."""
+    if not all(address.strip() for address in addresses):
+        raise click.UsageError("--sandbox: an address is empty")
+    kind = (
+        "is for a server of the call's own, not with --sandbox" if addresses else "needs --sandbox"
+    )
+    for name in ("launcher", "slots") if addresses else ("sandbox_token_file", "sandbox_ca"):
+        # Not those of the environment, which may be set for other calls too.
+        given = click.get_current_context().get_parameter_source(name)
+        if given is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} {kind}")

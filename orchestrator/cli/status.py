@@ -33,7 +33,7 @@ from orchestrator.store.progress import Moment
     help="How often --watch looks.",
 )
 def status(run_dir: Path, as_json: bool, watch: bool, every: float) -> None:
-    """Show how far a run is, also while another process works on it.
+    """Shows how far a run is, also while another process works on it.
 
     \b
     Examples:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import PlumError
+from orchestrator.folders import make_folder
 
 Row = dict[str, Any]
 
@@ -16,7 +18,7 @@ Row = dict[str, Any]
 _GROUP_ROWS = 5_000
 
 
-class RowFile:
+class RowFile(ABC):
     """A file of rows of one shape. Nothing is at `path` until `finish`, nor without a row."""
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +29,7 @@ class RowFile:
     def add(self, row: Row) -> None:
         """Adds one row."""
         if self.rows == 0:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         self.rows += 1
         self._write(_encodable(row))
 
@@ -48,11 +50,13 @@ class RowFile:
             self._close()
             self._temporary.unlink(missing_ok=True)
 
+    @abstractmethod
     def _write(self, row: Row) -> None:
-        raise NotImplementedError
+        """Writes one row; the first makes the temporary file."""
 
+    @abstractmethod
     def _close(self) -> None:
-        raise NotImplementedError
+        """Ends the temporary file, in which there is a row."""
 
 
 class JsonlFile(RowFile):
@@ -107,7 +111,7 @@ FILE_TYPES: dict[str, type[RowFile]] = {"jsonl": JsonlFile, "parquet": ParquetFi
 
 def write_text(path: Path, text: str) -> None:
     """Replaces a file whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     put_in_place(temporary, path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import PlumError
+from orchestrator.errors import InputError, PlumError
 from orchestrator.problem import Problem
 from orchestrator.sampling.sampler import PromptSpec, Refused, SamplingSettings
 
@@ -73,8 +74,11 @@ def load_tokenizer(model: str) -> Any:
     """The tokenizer of a model folder or hub name.
 
     Raises:
+        InputError: the model is a folder that is not there.
         PlumError: transformers is missing, or there is no such tokenizer.
     """
+    if model.startswith((".", "/")) and not Path(model).is_dir():
+        raise InputError(f"the policy {model!r}: no such folder")
     try:
         from transformers import AutoTokenizer
     except ImportError as e:

@@ -64,12 +64,6 @@ def handed_in(db: Database, request_sha: str) -> set[int]:
     return {index for (index,) in rows}
 
 
-def count_handed_in(db: Database) -> int:
-    """Requests that are on their way in batches."""
-    count: int = db.value("SELECT count(*) FROM batch_requests")
-    return count
-
-
 def forget_request(db: Database, request_sha: str, answer_index: int) -> None:
     """Takes a request out of its batch: it is answered, or has to be asked again."""
     db.write(

@@ -100,15 +100,6 @@ def samples_of(db: Database, problem_id: str) -> list[Sample]:
     return [Sample(p, i, text, bool(cut), sha, how) for p, i, text, cut, sha, how in rows]
 
 
-def sampled_problem_ids(db: Database) -> list[str]:
-    """The problems that have samples, in the order of the run."""
-    rows = db.rows(
-        "SELECT id FROM problems p WHERE EXISTS"
-        " (SELECT 1 FROM samples s WHERE s.problem_id = p.id) ORDER BY ordinal"
-    )
-    return [problem_id for (problem_id,) in rows]
-
-
 def source(db: Database, sha: str) -> str:
     """The text with this SHA-256."""
     text: str = db.value("SELECT text FROM sources WHERE sha = ?", (sha,))

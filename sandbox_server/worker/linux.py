@@ -12,7 +12,6 @@ import os
 _libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWNS = 0x00020000
-CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
@@ -28,7 +27,6 @@ MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 2
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
 _PR_SET_NO_NEW_PRIVS = 38
@@ -150,11 +148,6 @@ _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 def _prctl(name: str, option: int, second: int, third: int = 0) -> int:
     return _check(_libc.prctl(option, second, third, 0, 0), name)
-
-
-def set_parent_death_signal(number: int) -> None:
-    """Has this process killed with `number` when the thread that made it ends."""
-    _prctl("prctl(PR_SET_PDEATHSIG)", _PR_SET_PDEATHSIG, number)
 
 
 def set_dumpable(dumpable: bool) -> None:

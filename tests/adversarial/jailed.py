@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from tests.worker_process import descendants
+from tests.worker_process import descendants, parent
 
 
 def gateway_of(address: str) -> int:
@@ -20,9 +20,9 @@ def gateway_of(address: str) -> int:
 
 def processes(gateway: int, kind: str) -> list[int]:
     """Those of one kind: worker, zygote, supervisor, init or jailed."""
-    workers = [p for p in descendants(gateway) if _parent(p) == gateway]
-    zygotes = [p for w in workers for p in descendants(w) if _parent(p) == w]
-    slots = [p for z in zygotes for p in descendants(z) if _parent(p) == z]
+    workers = [p for p in descendants(gateway) if parent(p) == gateway]
+    zygotes = [p for w in workers for p in descendants(w) if parent(p) == w]
+    slots = [p for z in zygotes for p in descendants(z) if parent(p) == z]
     inits = [p for p in slots if place_in_jail(p) == 1]
     return {
         "worker": workers,
@@ -31,15 +31,6 @@ def processes(gateway: int, kind: str) -> list[int]:
         "init": inits,
         "jailed": [p for i in inits for p in descendants(i)],
     }[kind]
-
-
-def _parent(pid: int) -> int | None:
-    """None for a process that has ended."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    return int(text.rpartition(")")[2].split()[1])
 
 
 def place_in_jail(pid: int) -> int | None:

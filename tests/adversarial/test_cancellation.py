@@ -63,7 +63,7 @@ def test_nothing_of_it_is_left_and_its_slot_is_free(address: str, way: str) -> N
             request = pb.ExecuteStreamRequest(executions=[_request()])
             call = stub.ExecuteStream(iter([request]))
         else:
-            timeout_s = 5.0 if way == "deadline" else None
+            timeout_s = 10.0 if way == "deadline" else None
             call = stub.Execute.future(pb.ExecuteRequest(execution=_request()), timeout=timeout_s)
         running = _jailed(gateway, lambda found: len(found) >= _PROCESSES)
         if way == "connection":

@@ -305,5 +305,5 @@ def test_a_worker_that_is_sent_garbage_ends_and_leaves_nothing(data: bytes) -> N
     worker = WorkerProcess(1)
     assert worker.first["op"] == "ready"
     worker._socket.sendall(data)
-    assert worker.process.wait(20) == 3
+    assert worker.process.wait(60) == 3
     worker.close()

@@ -13,6 +13,13 @@ import pytest
 from orchestrator.sandbox.embedded import embedded_sandbox
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever waits for the engine is given the time that others need with it."""
+    for item in items:
+        if item.get_closest_marker("docker") is not None:
+            item.add_marker(pytest.mark.timeout(900), append=False)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def one_user_of_the_engine_at_a_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tests of containers count containers; two modules at a time would count each other's."""

@@ -58,7 +58,7 @@ def gateway(folder: Path, *options: str, name: str = "gateway.sock") -> Iterator
 
 
 def run_one(
-    channel: grpc.Channel, solution: str, test: str = "", timeout_s: float = 30.0
+    channel: grpc.Channel, solution: str, test: str = "", timeout_s: float = 60.0
 ) -> pb.ExecutionResult:
     """What comes of one unary execution."""
     execution = pb.Execution(id="one", language="python", solution=solution, test=test)
@@ -69,7 +69,7 @@ def run_one(
 def stop(process: subprocess.Popen[str]) -> int:
     """Sends SIGTERM and returns the exit status."""
     process.send_signal(signal.SIGTERM)
-    return process.wait(30)
+    return process.wait(60)
 
 
 def main() -> None:

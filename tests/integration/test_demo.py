@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("trl", reason="needs the train extra")
-pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SMALL = ["--problems=12", "--base-steps=120", "--train-steps=4", "--evaluate-problems=20"]
 

@@ -18,7 +18,6 @@ LANGUAGES = sorted(path.name for path in _CASES.iterdir())
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_cases_get_the_same_verdicts_in_the_container(language: str) -> None:
     docker_or_skip("image", "inspect", f"plum-sandbox-{language}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,14 @@ def test_a_killed_evaluation_goes_on_and_asks_for_nothing_twice(
     acceptance: Path, sandbox_address: str, tmp_path: Path
 ) -> None:
     completions = humaneval_file(acceptance, tmp_path / "b.jsonl")
+    over = threading.Event()
 
-    def slowly(number: int, body: Any) -> Reply:
-        time.sleep(0.2)
+    def three(number: int, body: Any) -> Reply:
+        if number >= 3:
+            over.wait()
+        return chosen(completions, body)
+
+    def all_of_them(number: int, body: Any) -> Reply:
         return chosen(completions, body)
 
     def command(url: str, output: str) -> list[str | Path]:
@@ -102,19 +108,21 @@ def test_a_killed_evaluation_goes_on_and_asks_for_nothing_twice(
         ]
 
     journal = tmp_path / "rough.json.partial"
-    with serve_endpoint(slowly) as endpoint:
+    with serve_endpoint(all_of_them) as endpoint:
         assert plum(*command(endpoint.url, "calm.json")).returncode == 0
         asked = endpoint.requests
+    with serve_endpoint(three) as endpoint:
         with subprocess.Popen(plum_command(*command(endpoint.url, "rough.json"))) as killed:
             while not stored_samples(journal):
                 assert killed.poll() is None
                 time.sleep(0.02)
             killed.kill()
-        kept = stored_samples(journal)
-        before = endpoint.requests
+        over.set()
+    kept = stored_samples(journal)
+    with serve_endpoint(all_of_them) as endpoint:
         done = plum(*command(endpoint.url, "rough.json"))
         assert done.returncode == 0, done.stderr
-        assert endpoint.requests - before == asked - kept
+        assert endpoint.requests == asked - kept
     rough = json.loads((tmp_path / "rough.json").read_text())
     assert rough == json.loads((tmp_path / "calm.json").read_text())
     assert not journal.exists()
@@ -140,13 +148,27 @@ def stored_samples(journal: Path) -> int:
         (["--model", "m", "--benchmark", "absent"], "absent"),
         (["--model", "m", "--benchmark", "b.jsonl", "--n", "2", "--k", "3"], "[1, --n 2]"),
         (["--model", "m", "--benchmark", "b.jsonl", "--temperature", "-1"], "0<=x<=10"),
-        (["--model", "m", "--benchmark", "b.jsonl", "--engine", "dtype"], "is not NAME=VALUE"),
+        (
+            ["--model", "m", "--benchmark", "b.jsonl", "--backend", "vllm", "--engine", "dtype"],
+            "is not NAME=VALUE",
+        ),
+        (["--model", "m", "--backend", "openai"], "--backend openai and --base-url need each"),
+        (["--model", "m", "--base-url", "http://a"], "--backend openai and --base-url need each"),
+        (["--model", "m", "--backend", "openai", "--base-url", "a:1"], "'a:1' does not begin with"),
+        (["--model", "./none", "--benchmark", "good.jsonl"], "the policy './none': no such folder"),
+        (["--model", "m", "--run-dir", "run"], "leave out --model and --benchmark"),
         (["recipe.toml"], "--run-dir"),
     ],
 )
 def test_bad_input_is_named_and_exits_2(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "b.jsonl").write_text('{"id": "x"}\n')
-    given = [str(tmp_path / a) if a in {"b.jsonl", "absent"} else a for a in arguments]
+    (tmp_path / "good.jsonl").write_text(
+        '{"task_id": "x", "prompt": "def f():", "entry_point": "f", "test": "assert f() == 1"}\n'
+    )
+    given = [
+        str(tmp_path / a) if a.endswith(("b.jsonl", "good.jsonl", "absent")) else a
+        for a in arguments
+    ]
     done = plum("evaluate", *given)
     assert done.returncode == 2
     assert message in done.stderr

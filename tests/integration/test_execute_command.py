@@ -199,16 +199,15 @@ def test_standard_input_and_output_can_be_used(shared: Gateway) -> None:
 
 
 def test_output_that_another_run_writes_is_refused(execute: Command, shared: Gateway) -> None:
-    execute.write(row("a", "sleep 5"))
+    execute.write(row("a"), row("b", "sleep 1000"))
     other = _start(execute, shared)
     try:
-        while not execute.output.exists():
+        # It holds the file from before its first row on, and is at work on its second.
+        while not execute.output.exists() or not execute.output.stat().st_size:
+            assert other.poll() is None
             time.sleep(0.01)
-        for _ in range(100):
-            code, _, err = execute("--in-flight", "1")
-            if code == 2:
-                break
-        assert "another plum execute is writing it" in err
+        code, _, err = execute()
+        assert (code, "another plum execute is writing it" in err) == (2, True)
     finally:
         other.kill()
         other.wait()
@@ -221,6 +220,7 @@ def test_killed_and_started_again_it_ends_with_every_row_once(
     for rows_before_kill in (1, 80):
         running = _start(execute, shared)
         while not execute.output.exists() or execute.output.stat().st_size < rows_before_kill:
+            assert running.poll() is None
             time.sleep(0.01)
         time.sleep(0.3)
         running.send_signal(signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,13 +225,15 @@ def test_a_run_that_is_killed_at_any_call_finds_its_batches_again(
 ) -> None:
     file = recipe(tmp_path, endpoint.url)
     file.write_text(file.read_text().replace("batch_size = 8", "batch_size = 11"))
-    pid = calls = 0
+    pid: queue.SimpleQueue[int] = queue.SimpleQueue()
+    calls = 0
 
     def kill(number: int, method: str, path: str) -> Reply | None:
         nonlocal calls
         calls += 1
         if calls == fatal:
-            os.kill(pid, signal.SIGKILL)
+            # It may call before we have heard of its number.
+            os.kill(pid.get(timeout=60), signal.SIGKILL)
             return 200, None, {}
         return None
 
@@ -239,8 +242,10 @@ def test_a_run_that_is_killed_at_any_call_finds_its_batches_again(
         # The n-th call since its start kills it: once before anything is done, once after it.
         fatal, calls = len(codes) // 2 + 1, 0
         endpoint.before, endpoint.after = (None, kill) if len(codes) % 2 else (kill, None)
+        pid = queue.SimpleQueue()
         process = start_generation(tmp_path / "run", file)
-        pid = process.pid or 0
+        assert process.pid is not None
+        pid.put(process.pid)
         process.join()
         codes.append(process.exitcode)
     assert codes[-1] == 0

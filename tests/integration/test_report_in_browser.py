@@ -77,7 +77,6 @@ def dom(tmp_path: Path, page: str, fragment: str = "") -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
     )
     return done.stdout
 

@@ -15,6 +15,7 @@ import pytest
 
 from orchestrator.sandbox.embedded import embedded_sandbox, remove_abandoned
 from orchestrator.store.database import open_reader
+from tests.adversarial.jailed import gateway_of
 from tests.integration.endpoint import serve_endpoint
 from tests.integration.run_helpers import (
     count,
@@ -25,7 +26,6 @@ from tests.integration.run_helpers import (
     write_instructions,
     write_recipe,
 )
-from tests.worker_process import descendants
 
 PROBLEMS, K = 12, 6
 
@@ -47,15 +47,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory, sandbox_address: str) -> Path
     return folder / "run"
 
 
-def server_of(address: str) -> int:
-    """The process that serves at `address`."""
-    return next(
-        pid
-        for pid in descendants(os.getpid())
-        if address.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
-
-
 def test_a_replica_that_dies_in_mid_stream_changes_nothing(
     tmp_path: Path, calm: Path, sandbox_address: str
 ) -> None:
@@ -74,7 +65,7 @@ def test_a_replica_that_dies_in_mid_stream_changes_nothing(
             with open_reader(run) as db:
                 while count(db, "executions") == before and label.poll() is None:
                     time.sleep(0.01)
-            os.kill(server_of(dying), signal.SIGKILL)
+            os.kill(gateway_of(dying), signal.SIGKILL)
             assert label.wait(60) == 0
         assert plum("export", recipe, "--run-dir", run).returncode == 0
     assert labels(run) == labels(calm)

@@ -238,7 +238,7 @@ def finished(
     return folder / "run", run_all(acceptance, folder, sandbox_address)
 
 
-pytestmark = pytest.mark.timeout(60 + 15 * PROBLEMS)
+pytestmark = pytest.mark.timeout(300 + 15 * PROBLEMS)
 
 
 @pytest.mark.parametrize("flaw", FLAWS)

@@ -64,12 +64,12 @@ def kill_repeatedly(recipe: Path, run_dir: Path, endpoint: Endpoint) -> dict[str
         # An answer that was in flight at a kill is asked for again; a stored one never.
         for key in stored_requests(run_dir):
             assert frozen.setdefault(key, endpoint.answered[key]) == endpoint.answered[key]
-    assert kills >= KILLS // 2
+    assert kills >= KILLS // 4
     return frozen
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120 + 10 * KILLS)
+@pytest.mark.timeout(300 + 10 * KILLS)
 def test_kills_at_random_moments_change_nothing(tmp_path: Path, sandbox_address: str) -> None:
     calm, rough = tmp_path / "calm", tmp_path / "rough"
     for folder in (calm, rough):

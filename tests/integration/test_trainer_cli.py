@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def start(method: str, recipe: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate()
     return process.returncode, out, err
 
 
@@ -118,14 +119,17 @@ def test_killed_and_resumed_it_ends_with_the_same_weights(
     home: Path, undisturbed: dict[str, Any]
 ) -> None:
     recipe = write_recipe(home, "disturbed")
-    process = start("kto", recipe)
-    while process.poll() is None and not list(
-        (home / "disturbed").glob("checkpoints/checkpoint-*/trainer_state.json")
-    ):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    finish(process)
-    assert not (home / "disturbed/manifest.json").exists(), "it was not killed in time"
+    for _ in range(5):
+        process = start("kto", recipe)
+        while process.poll() is None and not list(
+            (home / "disturbed").glob("checkpoints/checkpoint-*/trainer_state.json")
+        ):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+        if not (home / "disturbed/manifest.json").exists():
+            break
+        shutil.rmtree(home / "disturbed")  # it was faster than we are
     code, out, err = finish(start("kto", recipe, "--resume"))
     assert code == 0, err
     assert json.loads(out)["result"]["resumed_from"] is not None

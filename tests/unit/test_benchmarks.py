@@ -122,9 +122,9 @@ def test_a_bad_row_is_named(
         ("b.jsonl", b'{"a": "\xff"}', "b.jsonl:1: is not UTF-8"),
         ("b.jsonl", b"\n", "holds no problems"),
         ("b.jsonl", b"[" * 100_000, "b.jsonl: is not JSON: nested too deeply"),
-        ("b.jsonl.gz", b"plain", "cannot be read after line 0"),
-        ("b.jsonl.gz", gzip.compress(b"{}", mtime=0)[:-6], "cannot be read"),
-        ("none/b.jsonl", None, "cannot be read"),
+        ("b.jsonl.gz", b"plain", "b.jsonl.gz: Not a gzipped file"),
+        ("b.jsonl.gz", gzip.compress(b"{}", mtime=0)[:-6], "b.jsonl.gz: Compressed file ended"),
+        ("none/b.jsonl", None, "b.jsonl: No such file"),
     ],
 )
 def test_an_unreadable_file_is_named(

@@ -204,6 +204,8 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
         ),
         ("max_per_problem = 8", 'file_types = ["parquet"]', ["file_types", "lacks 'jsonl'"]),
         ('model = "teacher"', 'modle = "x"', ["generation.model", "missing", "'modle'"]),
+        ("http://localhost:1", "host:1", ["generation.base_url = 'host:1/v1' does not begin with"]),
+        ("k = 4", 'k = 4\nbase_urls = ["host:1"]', ["sampling.base_urls = 'host:1' does not"]),
         ('"openai"', '"azure"', ["generation.provider = 'azure'", "openai, batch, recorded"]),
         (
             'model = "teacher"',

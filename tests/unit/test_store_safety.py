@@ -116,7 +116,7 @@ def test_a_full_disk_keeps_every_finished_transaction_and_goes_on_with_room(
     try:
         limit = "0" if kind == "tmpfs" else "1000000"
         command = [sys.executable, "-c", _FILLS_A_SMALL_DISK, str(folder), limit]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         *finished, message = done.stdout.splitlines()
         assert "what was stored before is kept" in message

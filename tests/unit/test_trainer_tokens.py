@@ -71,5 +71,5 @@ def test_another_end_of_turn_must_be_one_token(folder: Path) -> None:
 
 
 def test_a_model_without_a_tokenizer_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no tokenizer"):
+    with pytest.raises(InputError, match="cannot load the tokenizer"):
         load(tmp_path)

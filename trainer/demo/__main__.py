@@ -84,7 +84,7 @@ class Settings:
     help="Problems of that split to measure on, as far as it has so many.",
 )
 def demo(out: Path | None, **options: Any) -> None:
-    """Run the whole method on problems of our own: about four minutes on two cores.
+    """Runs the whole method on problems of our own: about four minutes on two cores.
 
     Stopped at any moment and started again, it goes on where it was. A finished
     demo only shows its result again; remove its folder to start over.

@@ -11,6 +11,7 @@ import copy
 import inspect
 import struct
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ _FRAMES_OF_A_CALL = 17
 _MOST_NESTED = 400
 
 
-class Peer:
+class Peer(ABC):
     """What judge and candidate have in common."""
 
     #: Whether exceptions that leave here are kept, so that they come back as themselves.
@@ -137,13 +138,13 @@ class Peer:
     def heard(self, spoken: Any) -> None:
         """Takes what came with a message."""
 
+    @abstractmethod
     def may_name(self, module: str, qualname: str) -> bool:
         """Whether the other side takes a standard object by its name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def accept_name(self, module: str, qualname: str) -> Any:
         """The standard object that the other side names, or None."""
-        raise NotImplementedError
 
     def accept_class(self, module: str, qualname: str) -> type | None:
         """The standard class that one of the other side derives from, or None."""
