@@ -34,7 +34,8 @@ _OWN_WORDS = frozenset(
     ["case", "const", "extern", "int", "noexcept", "return", "static", "switch", "unsigned"]
 )
 _SPLICED = re.compile(r"def\w*\\\s")
-_COUNTS = re.compile(r"__COUNTER__|__INCLUDE_LEVEL__")
+#: With these a solution counts what is compiled, or looks at how it is laid out in memory.
+_NOTICES = re.compile(r"__COUNTER__|__INCLUDE_LEVEL__|\bextern\b|\basm\b|\b__asm")
 _FUNCTION = """#line {line} "suite.cpp"
 static int {name}() {{ {body} return 0; }}
 """
@@ -59,7 +60,7 @@ class _Parts:
 
 def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
     """A program for each set of suites that differ in their main functions' bodies only."""
-    if _DEFINED_BY_USE.search(solution) or _COUNTS.search(solution):
+    if _DEFINED_BY_USE.search(solution) or _NOTICES.search(solution):
         return []
     if _OWN_WORDS & {*_MACRO.findall(solution)} or _SPLICED.search(solution):
         return []
