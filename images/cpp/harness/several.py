@@ -49,7 +49,7 @@ __builtin_trap();
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """A suite, around its main function."""
 
     before: str
@@ -65,9 +65,9 @@ def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[s
     if _OWN_WORDS & {*_MACRO.findall(solution)} or _SPLICED.search(solution):
         return []
     alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    parts: dict[int, _Parts] = {}
+    parts: dict[int, Parts] = {}
     for index, suite in enumerate(suites):
-        found = _parts(shown_suite(solution, suite))
+        found = parts_of(shown_suite(solution, suite))
         if found is not None:
             parts[index] = found
             alike[(found.before, *seam_macros(solution, suite))].append(index)
@@ -77,7 +77,7 @@ def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[s
     ]
 
 
-def _parts(suite: str) -> _Parts | None:
+def parts_of(suite: str) -> Parts | None:
     """None where it cannot be told for sure, or anything follows the main function."""
     if _ODD.search(suite):
         return None
@@ -94,13 +94,13 @@ def _parts(suite: str) -> _Parts | None:
     if before.count("{") != before.count("}") or _OWN_WORDS & {*_MACRO.findall(before)}:
         return None
     line = suite.count("\n", 0, start) + 1
-    return _Parts(suite[: mains[0].start()], suite[start : end + 1], line)
+    return Parts(suite[: mains[0].start()], suite[start : end + 1], line)
 
 
 def _unit(
     solution: str,
     seam: Sequence[str],
-    parts: dict[int, _Parts],
+    parts: dict[int, Parts],
     suites: Sequence[str],
     prepared: str,
 ) -> dict[str, Any]:
