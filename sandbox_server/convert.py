@@ -78,7 +78,7 @@ def execute_request(execution: pb.Execution, defaults: Limits) -> dict[str, Any]
     return {
         "op": "execute",
         "solution": execution.solution,
-        "test": execution.test,
+        "tests": [execution.test],
         "limits": vars(limits),
     }
 
@@ -199,6 +199,7 @@ def language_info(ready: Ready) -> pb.LanguageInfo:
         name=ready.language,
         version=ready.version,
         slots=ready.slots,
+        suites=ready.tests,
         default_limits=pb.Limits(
             cpu_time=_duration(limits.cpu_time_s),
             wall_time=_duration(limits.wall_time_s),

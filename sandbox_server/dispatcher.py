@@ -1,7 +1,9 @@
 """Admission and dispatch: a bounded queue, fair between clients, in front of the slots.
 
 Jobs wait in lanes, one per language and client; each language's lanes take turns,
-and so do the languages. Waiting counts against nobody's limits. Everything here
+and so do the languages. Where a worker compiles a candidate once for several suites, those
+that follow one another in a lane are given to it together, for one slot. Waiting counts
+against nobody's limits. Everything here
 runs on the event loop's thread and nothing of it awaits but `admit`.
 """
 
@@ -29,6 +31,8 @@ _MORE_TRIES = 2
 _QUEUE_BYTES = 256 << 20
 #: Sources of those who wait for room, all streams together: each could hold a message's.
 _WAITING_BYTES = 256 << 20
+#: Sources of jobs that go to a worker together, unless a single one has more.
+_TOGETHER_BYTES = 16 << 20
 _RETRY_DELAY_S = (0.1, 30.0)
 _SMOOTHING = 0.05
 
@@ -52,6 +56,7 @@ class Job:
     tries: int = 0
     link: WorkerLink | None = None
     seq: int = 0
+    place: int = 0
     cancelled: bool = False
     queued_at: float = 0.0
     started_at: float = 0.0
@@ -63,7 +68,7 @@ _Lane = OrderedDict[Job, None]
 class Dispatcher:
     """Hands jobs to workers.
 
-    slots: jobs that run at one time, over all languages.
+    slots: jobs that run at one time, over all languages; those that go together are one.
     capacity: jobs that may wait.
     """
 
@@ -79,7 +84,13 @@ class Dispatcher:
         self._room: deque[tuple[asyncio.Future[None], Job]] = deque()
         self._held_bytes = 0
         self._usual_s = 0.05
+        self._pump_is_due = False
         metrics.watch(lambda: self._queued, lambda: self._running)
+
+    @property
+    def most_together(self) -> int:
+        """How many jobs any worker is given together for one slot."""
+        return max((link.ready.tests for link in self._links.values()), default=1)
 
     def add(self, language: str) -> None:
         """Serves `language` from now on; its jobs wait for a worker."""
@@ -119,6 +130,8 @@ class Dispatcher:
                 full queue.
         """
         self._require_served(job.language)
+        if self._pump_is_due:
+            self._pump()
         if self._room or not self._fits(job):
             raise self._full(job, f"{self._queued} wait and the bound is {self.capacity}")
         self._enqueue(job)
@@ -146,7 +159,10 @@ class Dispatcher:
                 raise
             return
         self._enqueue(job)
-        self._pump()
+        if not self._pump_is_due:
+            # Only when all of a message are here is it known what goes together.
+            self._pump_is_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
 
     def hold(self, jobs: Sequence[Job]) -> None:
         """Counts jobs that a stream keeps for later among those that wait for room.
@@ -169,7 +185,7 @@ class Dispatcher:
             return
         job.cancelled = True
         if job.link is not None:
-            job.link.cancel(job.seq)
+            job.link.cancel(job.seq, job.place)
             return
         lanes = self._lanes.get(job.language, OrderedDict())
         lane = lanes.get(job.client)
@@ -229,6 +245,7 @@ class Dispatcher:
 
     def _pump(self) -> None:
         """Starts jobs while slots are free, one language and one client after the other."""
+        self._pump_is_due = False
         idle = 0
         while self._running < self.slots and idle < len(self._lanes):
             language, lanes = next(iter(self._lanes.items()))
@@ -239,29 +256,43 @@ class Dispatcher:
                 continue
             idle = 0
             client, lane = lanes.popitem(last=False)
-            job, _ = lane.popitem(last=False)
+            jobs = _first_together(lane, link.ready.tests)
             if lane:
                 lanes[client] = lane
-            self._leave_queue(job)
-            self._start(job, link)
+            for job in jobs:
+                self._leave_queue(job)
+            self._start(jobs, link)
             self._let_in()
 
-    def _start(self, job: Job, link: WorkerLink) -> None:
-        job.started_at = time.monotonic()
-        job.tries += 1
+    def _start(self, jobs: Sequence[Job], link: WorkerLink) -> None:
+        request = jobs[0].request
+        if len(jobs) > 1:
+            request = request | {"tests": [test for job in jobs for test in job.request["tests"]]}
         try:
-            job.seq = link.send(job.request, lambda answer: self._answered(job, answer))
+            seq = link.send(request, lambda place, answer: self._answered(jobs, place, answer))
         except ProtocolError as e:
-            job.finished(RequestError(StatusCode.INVALID_ARGUMENT, f"request is too large: {e}"))
+            for job in jobs:
+                job.finished(
+                    RequestError(StatusCode.INVALID_ARGUMENT, f"request is too large: {e}")
+                )
             return
-        job.link = link
+        now = time.monotonic()
+        for place, job in enumerate(jobs):
+            job.link, job.seq, job.place = link, seq, place
+            job.started_at = now
+            job.tries += 1
         self._running += 1
 
-    def _answered(self, job: Job, answer: Answer) -> None:
-        self._running -= 1
+    def _answered(self, jobs: Sequence[Job], place: int, answer: Answer) -> None:
+        job = jobs[place]
+        last = place + 1 == len(jobs)
+        if last:
+            self._running -= 1
         job.link = None
+        now = time.monotonic()
+        if not last:
+            jobs[place + 1].started_at = now
         if not job.cancelled:
-            now = time.monotonic()
             self._metrics.timed(job.started_at - job.queued_at, now - job.started_at)
             self._usual_s += _SMOOTHING * (now - job.started_at - self._usual_s)
             self._settle(job, answer)
@@ -297,3 +328,23 @@ class Dispatcher:
         """How long the queue will take, at the pace of late."""
         least, most = _RETRY_DELAY_S
         return min(most, max(least, self._queued * self._usual_s / self.slots))
+
+
+def _first_together(lane: _Lane, most: int) -> list[Job]:
+    """Takes the first job out of `lane`, and those right behind it that go with it."""
+    first, _ = lane.popitem(last=False)
+    jobs, size_bytes = [first], first.size_bytes
+    while len(jobs) < most and lane:
+        other = next(iter(lane))
+        size_bytes += other.size_bytes
+        if size_bytes > _TOGETHER_BYTES or not _same_candidate(first, other):
+            break
+        del lane[other]
+        jobs.append(other)
+    return jobs
+
+
+def _same_candidate(job: Job, other: Job) -> bool:
+    one, two = job.request, other.request
+    alike = one["op"] == two["op"] == "execute" and one["solution"] == two["solution"]
+    return bool(alike and one["limits"] == two["limits"])

@@ -17,6 +17,8 @@ import os
 import shutil
 import socket
 import tempfile
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +57,9 @@ _DEVICES = {
     for name in ("null", "zero", "full", "random", "urandom")
 }
 _CONTAINER_USER = "65532:65532"
-_SLOT_PROCESSES = 96
+#: Of a slot, beside its execution's.
+_SLOT_PROCESSES = 32
+_OWN_PROCESSES = 32
 #: Of a runtime that brings a kernel of its own: its threads, and a stub for each process.
 _RUNTIME_PROCESSES = 1024
 _OWN_MEMORY_BYTES = 512 << 20
@@ -76,6 +80,31 @@ def seccomp_profile() -> dict[str, Any]:
         ],
         "syscalls": [{"names": sorted({*names, *_WORKER_CALLS}), "action": "SCMP_ACT_ALLOW"}],
     }
+
+
+@dataclass(frozen=True)
+class ContainerLimits:
+    """How many processes, with their threads, a container may have, and how much memory."""
+
+    processes: int
+    memory_bytes: int
+
+
+def container_limits(language: Language, slots: int, *, own_kernel: bool) -> ContainerLimits:
+    """What the container of a language may have.
+
+    A slot has room for one execution, under the language's default limits, and for the compiler
+    that stays beside it, where there is one.
+
+    own_kernel: whether the runtime brings one.
+    """
+    data = tomllib.loads((language.folder / "language.toml").read_text(encoding="utf-8"))
+    resident = data.get("resident", {"processes": 0, "memory_bytes": 0})
+    slot = _SLOT_PROCESSES + data["limits"]["processes"] + resident["processes"]
+    return ContainerLimits(
+        processes=slots * slot + (_RUNTIME_PROCESSES if own_kernel else _OWN_PROCESSES),
+        memory_bytes=slots * (_SLOT_MEMORY_BYTES + resident["memory_bytes"]) + _OWN_MEMORY_BYTES,
+    )
 
 
 class DockerLauncher:
@@ -149,6 +178,7 @@ class DockerLauncher:
         from docker.errors import APIError, DockerException, ImageNotFound
         from docker.types import LogConfig
 
+        limits = container_limits(language, self._slots, own_kernel=self._runtime is not None)
         image = self._image_prefix + language.name
         command = ["--slots", str(self._slots), *options]
         if self._require_isolation is not None:
@@ -171,10 +201,9 @@ class DockerLauncher:
                 user=_CONTAINER_USER,
                 cap_drop=["ALL"],
                 security_opt=["no-new-privileges", "seccomp=" + json.dumps(seccomp_profile())],
-                pids_limit=self._slots * _SLOT_PROCESSES
-                + (32 if self._runtime is None else _RUNTIME_PROCESSES),
-                mem_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
-                memswap_limit=self._slots * _SLOT_MEMORY_BYTES + _OWN_MEMORY_BYTES,
+                pids_limit=limits.processes,
+                mem_limit=limits.memory_bytes,
+                memswap_limit=limits.memory_bytes,
                 nano_cpus=self._slots * 1_000_000_000,
                 volumes=volumes | _DEVICES,
                 tmpfs=_TMPFS,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sandbox_server.worker.protocol import (
+    MOST_TESTS,
     PHASES,
     PROOFS,
     VERDICTS,
@@ -100,6 +101,8 @@ class Ready:
     language: str
     version: str
     slots: int
+    #: Suites of one solution that it is to be given together.
+    tests: int
     default_limits: Limits
     isolation: tuple[Layer, ...]
 
@@ -161,10 +164,14 @@ def parse_ready(raw: object) -> Ready:
     slots = _integer(ready, "slots", _INT32_MAX)
     if slots < 1:
         raise ProtocolError(f"slots={slots} is outside [1, {_INT32_MAX}]")
+    tests = _integer(ready, "tests", MOST_TESTS)
+    if tests < 1:
+        raise ProtocolError(f"tests={tests} is outside [1, {MOST_TESTS}]")
     return Ready(
         language=_text(ready, "language"),
         version=_text(ready, "version"),
         slots=slots,
+        tests=tests,
         default_limits=_limits(ready.get("default_limits")),
         isolation=tuple(_layer(item) for item in _list(ready.get("isolation"), "isolation")),
     )

@@ -51,16 +51,22 @@ Answer = Result | tuple[Checked, ...] | Failed | Lost
 
 @dataclass(slots=True)
 class _Pending:
+    """A request with answers to come. answers: how many in all; place: of the next one."""
+
     request: dict[str, Any]
-    answered: Callable[[Answer], None]
+    answered: Callable[[int, Answer], None]
+    answers: int
+    patience_s: float
     hung_at: float
+    place: int = 0
 
 
 class WorkerLink(asyncio.Protocol):
     """One worker, from its first message to its end.
 
-    Requests are answered through call-backs, in any order and exactly once;
-    when the worker is lost everything unanswered is answered with `Lost`.
+    Requests are answered through call-backs, in any order, and each test of one exactly once,
+    in the order of its tests; when the worker is lost everything unanswered is answered with
+    `Lost`.
     """
 
     #: Set by `open`.
@@ -121,8 +127,10 @@ class WorkerLink(asyncio.Protocol):
         until they are answered."""
         return not self.lost.done() and len(self._pending) < self.ready.slots
 
-    def send(self, request: dict[str, Any], answered: Callable[[Answer], None]) -> int:
+    def send(self, request: dict[str, Any], answered: Callable[[int, Answer], None]) -> int:
         """Sends an `execute` or `check` request and returns the number it goes by.
+
+        answered: called for each test with its place, or once where there are none.
 
         Raises:
             ProtocolError: it is too large for a frame.
@@ -131,15 +139,17 @@ class WorkerLink(asyncio.Protocol):
         frame = protocol.encode(request | {"seq": seq})
         self._next_seq += 1
         wall_s = request["limits"]["wall_time_s"] if "limits" in request else 0.0
-        hung_at = self._loop.time() + 2 * wall_s + _HUNG_AFTER_S
-        self._pending[seq] = _Pending(request, answered, hung_at)
+        patience_s = 2 * wall_s + _HUNG_AFTER_S
+        answers = len(request.get("tests", ("check",)))
+        hung_at = self._loop.time() + patience_s
+        self._pending[seq] = _Pending(request, answered, answers, patience_s, hung_at)
         self._write(frame)
         return seq
 
-    def cancel(self, seq: int) -> None:
-        """Tells the worker to stop `seq`. Its slot is free when the worker has answered."""
+    def cancel(self, seq: int, place: int) -> None:
+        """Tells the worker to stop a test of `seq`. The slot is free when all are answered."""
         if seq in self._pending:
-            self._write(protocol.encode({"op": "cancel", "seq": seq}))
+            self._write(protocol.encode({"op": "cancel", "seq": seq, "test": place}))
 
     async def close(self) -> None:
         """Ends the worker; returns once nothing of it is left. Idempotent."""
@@ -176,8 +186,12 @@ class WorkerLink(asyncio.Protocol):
         if pending is None or not isinstance(seq, int):
             raise ProtocolError(f"answer to request {seq!r:.40}, which is not open")
         answer = _parse_answer(message, pending.request)
-        del self._pending[seq]
-        pending.answered(answer)
+        place = pending.place
+        pending.place += 1
+        pending.hung_at = self._loop.time() + pending.patience_s
+        if pending.place == pending.answers:
+            del self._pending[seq]
+        pending.answered(place, answer)
 
     def _write(self, frame: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -204,7 +218,8 @@ class WorkerLink(asyncio.Protocol):
             self._first.exception()
         pending, self._pending = self._pending, {}
         for request in pending.values():
-            request.answered(Lost(reason))
+            for place in range(request.place, request.answers):
+                request.answered(place, Lost(reason))
 
 
 def _parse_answer(message: dict[str, Any], request: dict[str, Any]) -> Answer:

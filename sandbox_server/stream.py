@@ -28,7 +28,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 MakeJob: TypeAlias = Callable[[pb.Execution, Callable[[Outcome], None]], Job]
 
 #: Executions of one stream that may be outstanding: for each slot one that runs and three to
-#: follow it, which is enough that no slot waits for the client.
+#: follow it, which is enough that no slot waits for the client; where some are carried out
+#: together, that many and as many to follow them.
 _PER_SLOT = 4
 _LEAST_SHARE = 16
 
@@ -45,7 +46,9 @@ class ExecutionStream:
         self._make_job = make_job
         self._dispatcher = dispatcher
         self._context = context
-        self._share = max(_LEAST_SHARE, _PER_SLOT * dispatcher.slots)
+        self._share = max(
+            _LEAST_SHARE, max(_PER_SLOT, 2 * dispatcher.most_together) * dispatcher.slots
+        )
         self._outstanding = 0
         self._jobs: dict[str, Job] = {}
         self._outbox: deque[tuple[str, Outcome]] = deque()

@@ -93,7 +93,7 @@ class WorkerProcess:
         """Sends one message."""
         self._socket.sendall(protocol.encode(message))
 
-    def start(self, solution: str, test: str, **limits: Any) -> int:
+    def start(self, solution: str, *tests: str, **limits: Any) -> int:
         """Begins an execution and returns its number."""
         seq = next(self._numbers)
         self.send(
@@ -101,7 +101,7 @@ class WorkerProcess:
                 "op": "execute",
                 "seq": seq,
                 "solution": solution,
-                "test": test,
+                "tests": list(tests),
                 "limits": {**self.first["default_limits"], **limits},
             }
         )
@@ -109,12 +109,19 @@ class WorkerProcess:
 
     def execute(self, solution: str, test: str, **limits: Any) -> dict[str, Any]:
         """The result of one execution."""
-        seq = self.start(solution, test, **limits)
-        answer = self.receive()
-        assert answer["seq"] == seq
-        assert answer["op"] == "result", answer
-        result: dict[str, Any] = answer["result"]
+        (result,) = self.execute_together(solution, test, **limits)
         return result
+
+    def execute_together(self, solution: str, *tests: str, **limits: Any) -> list[dict[str, Any]]:
+        """The results of one request with several suites, in their order."""
+        seq = self.start(solution, *tests, **limits)
+        results = []
+        for _ in tests:
+            answer = self.receive()
+            assert answer["seq"] == seq
+            assert answer["op"] == "result", answer
+            results.append(answer["result"])
+        return results
 
     def outcome(self, body: str, **limits: Any) -> str:
         """What the candidate `body`, which assigns `found`, puts there, as text."""

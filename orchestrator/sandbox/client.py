@@ -146,7 +146,8 @@ class SandboxClient:
         another, it gives None, and is asked again then.
 
         The input is pulled in the caller's thread, at most `in_flight` ahead of the outcomes
-        (None: eight for each slot of a server), so it may be endless. Identifiers need not
+        (None: eight for each slot of a server, more where candidates are compiled for several
+        suites at once), so it may be endless. Identifiers need not
         be unique. What cannot be executed is an ExecutionError, never an exception.
 
         Raises:
@@ -154,11 +155,7 @@ class SandboxClient:
         """
         servers = [servers_behind(address) for address in self._addresses]
         if in_flight is None:
-            slots = sum(
-                language.slots
-                for language in self.info(min(self._retry_s, _INFO_TIMEOUT_S)).languages
-            )
-            in_flight = max(_LEAST_IN_FLIGHT, _IN_FLIGHT_PER_SLOT * slots * sum(servers))
+            in_flight = max(_LEAST_IN_FLIGHT, self._wanted_in_flight() * sum(servers))
         lanes = [
             Lane(stub, address, replicated=not is_single(address))
             for stub, address, count in zip(self._stubs, self._addresses, servers, strict=True)
@@ -169,6 +166,13 @@ class SandboxClient:
             )
         ]
         return Batch(lanes, self._metadata, in_flight, self._retry_s).outcomes(executions)
+
+    def _wanted_in_flight(self) -> int:
+        """How many executions keep a server busy."""
+        return sum(
+            language.slots * max(_IN_FLIGHT_PER_SLOT, 2 * language.suites)
+            for language in self.info(min(self._retry_s, _INFO_TIMEOUT_S)).languages
+        )
 
     def check(self, language: str, candidates: Iterable[tuple[str, str]]) -> list[CheckResult]:
         """Checks (id, source) pairs statically; one result each, in their order.

@@ -196,6 +196,7 @@ def _language(wire: pb.LanguageInfo) -> LanguageInfo:
         name=wire.name,
         version=wire.version,
         slots=wire.slots,
+        suites=max(1, wire.suites),
         default_limits=Limits(
             cpu_time_s=_seconds(limits.cpu_time),
             wall_time_s=_seconds(limits.wall_time),

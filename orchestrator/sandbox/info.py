@@ -18,11 +18,17 @@ class IsolationLayer:
 
 @dataclass(frozen=True)
 class LanguageInfo:
-    """One served language. slots: executions that run at one time."""
+    """One served language.
+
+    slots: executions that run at one time.
+    suites: executions of one candidate that are carried out together; more than 1 where it is
+        compiled once for several suites.
+    """
 
     name: str
     version: str
     slots: int
+    suites: int
     default_limits: Limits
     isolation: tuple[IsolationLayer, ...]
 

@@ -46,6 +46,7 @@ def _label(run: Run, problem_ids: list[str]) -> None:
             problem_ids,
             _policy(run),
             early_stop=run.recipe.label.early_stop,
+            together=lambda: _together(run),
             labelled=bar.advance,
         )
         try:
@@ -56,6 +57,12 @@ def _label(run: Run, problem_ids: list[str]) -> None:
                     labelling.take(outcome)
         finally:
             labelling.flush()
+
+
+def _together(run: Run) -> int:
+    """How many suites of one candidate the sandbox carries out together."""
+    language = run.recipe.run.language
+    return next((k.suites for k in run.sandbox().info().languages if k.name == language), 1)
 
 
 def _policy(run: Run) -> LabelPolicy:

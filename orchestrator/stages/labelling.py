@@ -1,7 +1,8 @@
 """Which candidate meets which suite when, and what label it gets in the end.
 
 Problems are taken one after the other, as the sandbox has room; a candidate meets the next
-suite of its problem only while its label is open. Only the problems under way are in memory.
+suite of its problem only while its label is open, or the next few where they cost less together:
+a language that is compiled. Only the problems under way are in memory.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from orchestrator.domain import Execution, ExecutionError, ExecutionResult
 from orchestrator.labels import (
@@ -61,6 +63,7 @@ class Labelling:
     at the end. Nothing is lost but what was not flushed, and that is done again.
 
     early_stop: False makes every candidate meet every suite.
+    together: how many suites a candidate is to meet at once; asked when the first is to be met.
     labelled: told how many samples have got a final label, once they are stored.
     """
 
@@ -71,12 +74,14 @@ class Labelling:
         policy: LabelPolicy,
         *,
         early_stop: bool,
+        together: Callable[[], int],
         labelled: Callable[[int], None],
     ) -> None:
         self._run = run
         self._problem_ids = iter(problem_ids)
         self._policy = policy
         self._early_stop = early_stop
+        self._ask_together = together
         self._labelled = labelled
         self._ready: deque[tuple[_Candidate, int]] = deque()
         self._under_way: dict[str, list[tuple[_Candidate, int]]] = {}
@@ -149,13 +154,19 @@ class Labelling:
             return
         needed = decisive(candidate.outcomes)
         if needed and needed[-1] is None:
-            candidate.under_way = 1
+            missing = [i for i, outcome in enumerate(candidate.outcomes) if outcome is None]
+            missing = missing[: self._together]
+            candidate.under_way = len(missing)
             # First in the line: what was begun is to be finished before more is begun.
-            self._ready.appendleft((candidate, len(needed) - 1))
+            self._ready.extendleft((candidate, index) for index in reversed(missing))
             return
         candidate.problem.open -= 1
         if not candidate.problem.open:
             self._finish(candidate.problem)
+
+    @cached_property
+    def _together(self) -> int:
+        return self._ask_together()
 
     def _ask(self, candidate: _Candidate, index: int) -> Execution | None:
         """The execution for this pair, unless it has an outcome or one is to come."""

@@ -37,8 +37,11 @@ def _head(entries: list[_Entry]) -> bytes:
     return _LENGTH.pack(len(head)) + head
 
 
-def unpack(fd: int, folder: str) -> None:
+def unpack(fd: int, folder: str, part: int | None = None) -> None:
     """Writes the files of the archive that reads from `fd` below `folder`.
+
+    part: what lies in the folder of that number is written as if it lay beside it, and what lies
+        in folders of other numbers is left out.
 
     Raises:
         FilesError: it breaks off, or a path leads out of `folder`.
@@ -51,7 +54,10 @@ def unpack(fd: int, folder: str) -> None:
             parts = path.split("/")
             if not all(parts) or ".." in parts:
                 raise FilesError(f"{path!r} is no path below a folder")
-            target = os.path.join(folder, path)
+            if part is not None and parts[0].isdigit() and int(parts.pop(0)) != part:
+                archive.seek(size, os.SEEK_CUR)
+                continue
+            target = os.path.join(folder, *parts)
             if len(parts) > 1:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

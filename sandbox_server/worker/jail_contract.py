@@ -15,13 +15,15 @@ these types by shape. It offers three functions:
     it gets through a descriptor.
 ``check(candidates, jail) -> list[dict]``
     The static check, in the shape `protocol` gives it.
+
+One that compiles candidates has two functions more, see `CompilesTogether`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sandbox_server.worker.protocol import Limits, Usage
 
@@ -68,6 +70,8 @@ class Program:
     collect: Sequence[str] = ()
     #: Set beside what every process of a jail has.
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Of the archives' numbered folders, the one whose files it gets; None: no folder is special.
+    part: int | None = None
 
 
 @dataclass(frozen=True)
@@ -189,3 +193,34 @@ class Harness(Protocol):
 
     def check(self, candidates: Sequence[dict[str, Any]], jail: Jail) -> list[dict[str, Any]]:
         """The static check."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came of compiling a suite together with others, where that can be used for it."""
+
+    #: Descriptor of an archive with what runs; None where the solution does not compile.
+    archive: int | None
+    #: The suite's number in it.
+    part: int
+    #: Whether it is a program for all suites, which is told the number; else the archive has a
+    #: numbered folder for each.
+    one_program: bool
+    #: The verdict on a solution that does not compile.
+    verdict: dict[str, Any] | None
+
+
+@runtime_checkable
+class CompilesTogether(Protocol):
+    """A harness that compiles a candidate once for several suites."""
+
+    def compile_together(
+        self, solution: str, tests: Sequence[str], jail: Jail
+    ) -> dict[int, Compiled]:
+        """By place in `tests`, what can be used; a suite that is not in it is executed by itself.
+
+        jail: its descriptors stay open until the last of the suites is judged.
+        """
+
+    def execute_compiled(self, task: Task, compiled: Compiled, jail: Jail) -> dict[str, Any]:
+        """As `Harness.execute`, and with the same result."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox_server.worker.errors import RefusedError
 from sandbox_server.worker.limits import read_limits
-from sandbox_server.worker.protocol import VERDICTS, Limits
+from sandbox_server.worker.protocol import MOST_TESTS, VERDICTS, Limits
 
 if TYPE_CHECKING:
     from sandbox_server.worker.toolchain import Programs
@@ -41,6 +41,12 @@ class Language:
     def version(self) -> str:
         """Of the toolchain that candidates meet."""
         return sys.version.split()[0] if self.programs is None else self.programs.version
+
+    @property
+    def most_tests(self) -> int:
+        """How many suites of one solution are worth to be judged one after the other."""
+        compiled = self.programs is not None and self.programs.compile is not None
+        return MOST_TESTS if compiled else 1
 
 
 def load_language(folder: Path) -> Language:

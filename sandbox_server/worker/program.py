@@ -36,7 +36,7 @@ def run(program: dict[str, Any], fds: Sequence[int]) -> int:
         os.set_inheritable(fd, False)
     archives = fds[given : given + program["archives"]]
     for fd in archives:
-        files.unpack(fd, ".")
+        files.unpack(fd, ".", program["part"])
     environment = {**os.environ, **program["environment"]}
     argv = program["argv"]
     if not program["collect"]:

@@ -6,18 +6,23 @@ strings (captured output) travel as text decoded with ``surrogateescape``.
 The worker speaks first::
 
     {"op": "ready", "language": str, "version": str, "slots": int,
-     "default_limits": LIMITS, "isolation": [{"name", "in_force", "detail"}, ...]}
+     "tests": int, "default_limits": LIMITS,
+     "isolation": [{"name", "in_force", "detail"}, ...]}
 
 or, where it may not serve, ``{"op": "refused", "reason": str}`` before it ends.
+`tests` is how many suites it is to be given with one solution: more than 1 where
+it compiles a solution once for all of them.
 The gateway then sends, with `seq` a number of its own choosing::
 
-    {"op": "execute", "seq": int, "solution": str, "test": str, "limits": LIMITS}
+    {"op": "execute", "seq": int, "solution": str, "tests": [str, ...], "limits": LIMITS}
     {"op": "check", "seq": int, "candidates": [{"id": str, "solution": str}, ...]}
-    {"op": "cancel", "seq": int}
+    {"op": "cancel", "seq": int, "test": int}
 
-never more than `slots` of the first two at one time; each is answered once, in any order::
+never more than `slots` of the first two at one time. They are answered in any order: a check
+once, an execute once for each of its tests, in their order. A cancel is for the test of that
+place, and of a check for its one answer::
 
-    {"op": "result", "seq": int, "result": RESULT}     for execute
+    {"op": "result", "seq": int, "result": RESULT}     for a test of execute
     {"op": "checked", "seq": int, "results": [...]}    for check
     {"op": "failed", "seq": int, "message": str}       the sandbox failed, or it was cancelled
 
@@ -37,6 +42,9 @@ _LENGTH = struct.Struct(">I")
 
 #: No frame is longer: two 16 MiB sources at six bytes a character, and room.
 MAX_FRAME_BYTES = 256 << 20
+
+#: Suites of one solution in one request.
+MOST_TESTS = 16
 
 #: No limit is this high: 1 PiB, or more years than there have been people.
 _MOST_OF_ANYTHING = 1 << 50
@@ -178,10 +186,12 @@ def check_request(message: dict[str, Any]) -> None:
     _require(message, "seq", int)
     match message.get("op"):
         case "cancel":
-            pass
+            _require(message, "test", int)
         case "execute":
             _require(message, "solution", str)
-            _require(message, "test", str)
+            tests = _require(message, "tests", list)
+            if not 1 <= len(tests) <= MOST_TESTS or not all(isinstance(t, str) for t in tests):
+                raise ProtocolError(f"tests is no list of 1 to {MOST_TESTS} texts")
             _check_limits(_require(message, "limits", dict))
         case "check":
             for candidate in _require(message, "candidates", list):

@@ -32,9 +32,10 @@ class _Slot:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        #: The request that it works on, and who wants the answer: a frame's body, None where the
-        #: slot died.
+        #: The request that it works on, how many answers are still to come, and who wants them:
+        #: frames' bodies, None where the slot died.
         self.seq = 0
+        self.left = 0
         self._answered: Callable[[bytes | None], None] | None = None
         self._ended = False
         self._wire: Wire
@@ -46,7 +47,7 @@ class _Slot:
             RefusedError: it cannot be, or the zygote has ended.
         """
         first: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._answered = first.set_result
+        self.left, self._answered = 1, first.set_result
         self._wire = await Wire.open(connection, self._take, self._end)
         # The zygote may have ended with the slot's socket on its way to it, which not every
         # kernel closes then.
@@ -62,9 +63,11 @@ class _Slot:
             raise RefusedError(hello["error"])
         self.layers = [Layer(**layer) for layer in hello["layers"]]
 
-    def ask(self, seq: int, frame: bytes, answered: Callable[[bytes | None], None]) -> None:
-        """Sends a request; `answered` is called once."""
-        self.seq, self._answered = seq, answered
+    def ask(
+        self, seq: int, frame: bytes, answers: int, answered: Callable[[bytes | None], None]
+    ) -> None:
+        """Sends a request; `answered` is called so often, or until the slot has died."""
+        self.seq, self.left, self._answered = seq, answers, answered
         if self._ended:  # when it had nothing to do
             asyncio.get_running_loop().call_soon(self._end, None)
         self._wire.send(frame)
@@ -78,9 +81,12 @@ class _Slot:
         self._wire.abort()
 
     def _take(self, body: bytes) -> None:
-        answered, self._answered = self._answered, None
+        answered = self._answered
         if answered is None:
             raise protocol.ProtocolError("an answer to nothing")
+        self.left -= 1
+        if not self.left:
+            self._answered = None
         answered(body)
 
     def _end(self, _: protocol.ProtocolError | None) -> None:
@@ -103,7 +109,8 @@ class Server:
         self._slots: set[_Slot] = set()
         self._idle: deque[_Slot] = deque()
         self._busy: dict[int, _Slot] = {}
-        self._waiting: deque[tuple[int, bytes]] = deque()
+        #: Number, frame, and how many answers it wants.
+        self._waiting: deque[tuple[int, bytes, int]] = deque()
         self._replacing: set[asyncio.Task[None]] = set()
         self._zygote_ended = asyncio.Event()
         self._gateway: Wire
@@ -134,6 +141,7 @@ class Server:
                 "language": self._language.name,
                 "version": self._language.version,
                 "slots": self._count,
+                "tests": self._language.most_tests,
                 "default_limits": asdict(self._language.default_limits),
                 "isolation": [layer.to_message() for layer in slots[0].layers],
             }
@@ -173,24 +181,27 @@ class Server:
             if slot is not None:
                 slot.tell(frame)
             return
-        self._waiting.append((seq, frame))
+        self._waiting.append((seq, frame, len(message.get("tests", ("check",)))))
         self._hand_out()
 
     def _hand_out(self) -> None:
         while self._idle and self._waiting:
-            seq, frame = self._waiting.popleft()
+            seq, frame, answers = self._waiting.popleft()
             slot = self._busy[seq] = self._idle.popleft()
-            slot.ask(seq, frame, partial(self._answered, slot))
+            slot.ask(seq, frame, answers, partial(self._answered, slot))
 
     def _answered(self, slot: _Slot, body: bytes | None) -> None:
-        del self._busy[slot.seq]
         if body is not None:
             self._gateway.send(protocol.frame(body))
-            self._idle.append(slot)
-            self._hand_out()
+            if not slot.left:
+                del self._busy[slot.seq]
+                self._idle.append(slot)
+                self._hand_out()
             return
+        del self._busy[slot.seq]
         self._slots.discard(slot)
-        self._send({"op": "failed", "seq": slot.seq, "message": "the slot died"})
+        for _ in range(slot.left):
+            self._send({"op": "failed", "seq": slot.seq, "message": "the slot died"})
         task = asyncio.create_task(self._replace(slot.number))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
@@ -226,9 +237,9 @@ class Server:
     async def _self_check(self, slot: _Slot) -> None:
         limits = asdict(self._language.default_limits)
         for check in self._language.self_checks:
-            message = {"op": "execute", "seq": 0, "solution": check.solution, "test": check.test}
+            message = {"op": "execute", "seq": 0, "solution": check.solution, "tests": [check.test]}
             future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-            slot.ask(0, protocol.encode({**message, "limits": limits}), future.set_result)
+            slot.ask(0, protocol.encode({**message, "limits": limits}), 1, future.set_result)
             body = await future
             answer = {} if body is None else protocol.decode(body)
             result = answer.get("result", {})

@@ -11,8 +11,9 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox_server.worker import accounting, messages, orders, protocol
@@ -20,170 +21,21 @@ from sandbox_server.worker.cgroups import SlotCgroup
 from sandbox_server.worker.confine import OWN_PROCESSES
 from sandbox_server.worker.errors import Cancelled, JailError
 from sandbox_server.worker.jail_contract import (
-    Attendant,
+    Compiled,
+    CompilesTogether,
     Exit,
     Harness,
     Program,
-    Role,
-    StageFacts,
     Task,
 )
 from sandbox_server.worker.language import Language
-from sandbox_server.worker.orders import (
-    CLEAN,
-    FIRST_FD_OF_A_ROLE,
-    STOP,
-    Ended,
-    RoleOrder,
-)
-from sandbox_server.worker.protocol import Limits, Usage
-from sandbox_server.worker.stage import STOP_GRACE_S, TALK_STRETCH, Captured, Meter, Watch
-from sandbox_server.worker.writable import SCRATCH
+from sandbox_server.worker.orders import CLEAN, STOP, Ended
+from sandbox_server.worker.protocol import Limits
+from sandbox_server.worker.slot_jail import SlotJail, Stage, described_program
+from sandbox_server.worker.stage import STOP_GRACE_S, TALK_STRETCH, Meter, Watch
 
 if TYPE_CHECKING:
     from sandbox_server.worker.resident import Answer, Resident
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """Roles as the jail's first process is told of them, and the descriptors that they get."""
-
-    roles: list[RoleOrder]
-    #: In the order in which the roles have them.
-    fds: list[int]
-    #: Whether the roles share memory with the process that they are forked from.
-    forked: bool
-    #: Whether the first one is a judge, and the candidate another.
-    judged: bool = False
-
-
-def _described(roles: Sequence[Role]) -> _Stage:
-    fds: list[int] = []
-    ordered: list[RoleOrder] = []
-    for role in roles:
-        first = FIRST_FD_OF_A_ROLE + len(fds)
-        wanted = list(range(first, first + len(role.fds)))
-        ordered.append((role.name, role.entry, role.untrusted, wanted, None))
-        fds.extend(role.fds)
-    judged = len(roles) > 1 and not roles[0].untrusted
-    return _Stage(ordered, fds, forked=True, judged=judged)
-
-
-def _described_program(program: Program, collected: int, limits: Limits) -> _Stage:
-    fds = [*program.fds, *program.archives, collected]
-    wanted = list(range(FIRST_FD_OF_A_ROLE, FIRST_FD_OF_A_ROLE + len(fds)))
-    order = {
-        "argv": list(program.argv),
-        "environment": dict(program.environment),
-        "fds": len(program.fds),
-        "archives": len(program.archives),
-        "collect": list(program.collect),
-        "collect_bytes": limits.file_bytes,
-    }
-    return _Stage([("program", "", True, wanted, order)], fds, forked=False)
-
-
-class SlotJail:
-    """The jail of one execution, as `jail_contract.Jail` describes it."""
-
-    scratch = SCRATCH
-
-    def __init__(self, slot: Supervisor, limits: Limits) -> None:
-        self._slot = slot
-        self._limits = limits
-        self._handed_over: list[int] = []
-        self.stdout = Captured()
-        self.stderr = Captured()
-        self._usage = Usage(0.0, 0.0, 0)
-
-    def hand_over(self, data: bytes) -> int:
-        """See `jail_contract.Jail`."""
-        fd = os.memfd_create("handed-over", os.MFD_CLOEXEC)
-        self._handed_over.append(fd)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd
-
-    def usage(self) -> Usage:
-        """See `jail_contract.Jail`."""
-        return self._usage
-
-    def close(self) -> None:
-        """Closes what was handed over."""
-        while self._handed_over:
-            os.close(self._handed_over.pop())
-
-    def run_stage(
-        self,
-        roles: Sequence[Role],
-        report_fd: int | None = None,
-        close_after_fork: Sequence[int] = (),
-        attend: Attendant | None = None,
-    ) -> StageFacts:
-        """See `jail_contract.Jail`."""
-        return self._run(_described(roles), self._limits, report_fd, close_after_fork, attend)
-
-    def run_program(
-        self, program: Program, limits: Limits, report_fd: int | None = None
-    ) -> tuple[StageFacts, int]:
-        """See `jail_contract.Jail`."""
-        collected = self.hand_over(b"")
-        stage = _described_program(program, collected, limits)
-        return self._run(stage, limits, report_fd, program.fds), collected
-
-    @property
-    def has_resident(self) -> bool:
-        """See `jail_contract.Jail`."""
-        return self._slot.resident is not None
-
-    def ask_resident(
-        self, program: Program, request: bytes, limits: Limits
-    ) -> tuple[StageFacts, int]:
-        """See `jail_contract.Jail`."""
-        answer = self._slot.ask(program, request, limits)
-        self.stdout, self.stderr = Captured(), Captured()
-        self.stderr.add(answer.text)
-        self._usage = answer.usage
-        facts = StageFacts({"program": answer.exit}, answer.limit, None)
-        return facts, self.hand_over(answer.archive)
-
-    def output(self) -> tuple[bytes, bytes]:
-        """See `jail_contract.Jail`."""
-        return bytes(self.stdout.kept), bytes(self.stderr.kept)
-
-    def _run(
-        self,
-        stage: _Stage,
-        limits: Limits,
-        report_fd: int | None,
-        close_after_fork: Sequence[int],
-        attend: Attendant | None = None,
-    ) -> StageFacts:
-        self.stdout, self.stderr = Captured(), Captured()
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        try:
-            meter = self._slot.ready(limits, stage.forked)
-            try:
-                self._slot.begin(stage, (out_write, err_write), limits)
-            finally:
-                for fd in (out_write, err_write, *close_after_fork):
-                    os.close(fd)
-            streams = {out_read: self.stdout, err_read: self.stderr}
-            watch = Watch(limits, meter, streams, report_fd, attend, judged=stage.judged)
-            ended = self._slot.watch(watch)
-        finally:
-            os.close(out_read)
-            os.close(err_read)
-        cpu_time_s = max(meter.cpu_time_s(), ended.cpu_time_s)
-        self._usage = Usage(cpu_time_s, watch.wall_time_s, meter.peak_bytes(ended))
-        exits = {order[0]: Exit(*end) for order, end in zip(stage.roles, ended.exits, strict=True)}
-        limit = watch.limit
-        if limit is None and any(e.signal == signal.SIGXCPU for e in exits.values()):
-            limit = "cpu"
-        return StageFacts(exits, limit, bytes(watch.report) if watch.report else None)
 
 
 class _Unbuffered:
@@ -229,42 +81,89 @@ class Supervisor:
         self._harness = harness
         self._shared_bytes = accounting.process_memory_bytes(init_pid)
         self._clean = False
-        self._cancelled = False
+        #: Places of the tests, of the request that is carried out, which the gateway has taken
+        #: back; and of those for which the jail works now.
+        self._cancelled: set[int] = set()
+        self._working_for: frozenset[int] = frozenset()
 
     def serve(self) -> None:
         """One request after the other; returns when the worker closes the connection.
 
         Raises:
-            JailError: the jail is lost, and with it this slot. The request was answered.
+            JailError: the jail is lost, and with it this slot.
         """
         while (request := protocol.read(self._requests)) is not None:
             if request["op"] == "cancel":
                 continue  # it crossed the answer on its way
-            try:
-                answer = self._answer(request)
-            except Cancelled as e:
-                answer = {"op": "failed", "message": str(e)}
-            except (JailError, OSError) as e:
-                self._reply(request, {"op": "failed", "message": str(e)})
-                raise JailError(str(e)) from e
-            self._reply(request, answer)
+            self._cancelled.clear()
+            if request["op"] == "check":
+                self._reply(request, 0, partial(self._check, request))
+            else:
+                self._execute(request)
 
-    def _reply(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+    def _reply(
+        self, request: dict[str, Any], place: int, work: Callable[[], dict[str, Any]]
+    ) -> None:
+        """Answers with what `work` gives.
+
+        Raises:
+            JailError: the jail is lost.
+        """
+        self._working_for = frozenset({place})
+        try:
+            answer = work()
+        except Cancelled as e:
+            answer = {"op": "failed", "message": str(e)}
+        except (JailError, OSError) as e:
+            self._send(request, {"op": "failed", "message": str(e)})
+            raise JailError(str(e)) from e
+        self._send(request, answer)
+
+    def _send(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         self._worker.sendall(protocol.encode({**answer, "seq": request["seq"]}))
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._cancelled = False
-        if request["op"] == "check":
-            jail = SlotJail(self, self._language.check_limits)
-            with contextlib.closing(jail):
-                return {
-                    "op": "checked",
-                    "results": self._harness.check(request["candidates"], jail),
-                }
-        limits = Limits(**request["limits"])
-        jail = SlotJail(self, limits)
+    def _check(self, request: dict[str, Any]) -> dict[str, Any]:
+        jail = SlotJail(self, self._language.check_limits)
         with contextlib.closing(jail):
-            judged = self._harness.execute(Task(request["solution"], request["test"], limits), jail)
+            results = self._harness.check(request["candidates"], jail)
+        return {"op": "checked", "results": results}
+
+    def _execute(self, request: dict[str, Any]) -> None:
+        limits, tests = Limits(**request["limits"]), request["tests"]
+        with contextlib.closing(SlotJail(self, limits)) as shared:
+            compiled = self._compile_together(request, shared)
+            for place, test in enumerate(tests):
+                task = Task(request["solution"], test, limits)
+                made = compiled.get(place)
+                self._reply(request, place, partial(self._judge, place, task, made, shared))
+
+    def _compile_together(self, request: dict[str, Any], jail: SlotJail) -> dict[int, Compiled]:
+        tests = request["tests"]
+        if len(tests) == 1 or not isinstance(self._harness, CompilesTogether):
+            return {}
+        self._working_for = frozenset(range(len(tests)))
+        try:
+            return self._harness.compile_together(request["solution"], tests, jail)
+        except Cancelled:
+            return {}  # each test is, and is answered so
+        except (JailError, OSError) as e:
+            self._send(request, {"op": "failed", "message": str(e)})
+            raise JailError(str(e)) from e
+
+    def _judge(
+        self, place: int, task: Task, compiled: Compiled | None, shared: SlotJail
+    ) -> dict[str, Any]:
+        if place in self._cancelled:
+            raise Cancelled("cancelled")
+        jail = SlotJail(self, task.limits)
+        with contextlib.closing(jail):
+            if compiled is None:
+                judged = self._harness.execute(task, jail)
+            elif compiled.verdict is not None:
+                judged, jail = compiled.verdict, shared
+            else:
+                assert isinstance(self._harness, CompilesTogether)
+                judged = self._harness.execute_compiled(task, compiled, jail)
         result = {
             **judged,
             "usage": asdict(jail.usage()),
@@ -289,7 +188,7 @@ class Supervisor:
             self._cgroup.set_limits(limits.memory_bytes, limits.processes + OWN_PROCESSES)
         return Meter(self._init_pid, self._cgroup, self._shared_bytes if forked else 0)
 
-    def begin(self, stage: _Stage, output: tuple[int, int], limits: Limits) -> None:
+    def begin(self, stage: Stage, output: tuple[int, int], limits: Limits) -> None:
         """Tells the jail's first process to fork the roles of `stage`."""
         programs = self._language.programs
         kernel_limits = (
@@ -316,7 +215,7 @@ class Supervisor:
             JailError: the jail is gone.
         """
         with open(os.devnull, "r+b") as null:
-            stage = _described_program(program, null.fileno(), limits)
+            stage = described_program(program, null.fileno(), limits)
             meter = self.ready(limits, stage.forked)
             self.begin(stage, (null.fileno(), null.fileno()), limits)
         return meter
@@ -369,7 +268,7 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._init_pid, signal.SIGKILL)
             raise
-        if self._cancelled:
+        if self._is_cancelled():
             raise Cancelled("cancelled")
         return ended
 
@@ -394,7 +293,9 @@ class Supervisor:
 
     def _gateway_cancels(self) -> bool:
         request = protocol.read(self._requests)
-        # Nothing but a cancel is sent to a busy slot; the end of the stream means the same.
-        if request is None or request["op"] == "cancel":
-            self._cancelled = True
-        return self._cancelled
+        # Nothing but a cancel is sent to a busy slot; the end of the stream means the same for all.
+        self._cancelled |= self._working_for if request is None else {request["test"]}
+        return self._is_cancelled()
+
+    def _is_cancelled(self) -> bool:
+        return self._working_for <= self._cancelled

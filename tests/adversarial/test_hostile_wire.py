@@ -207,6 +207,7 @@ _READY = {
     "language": "python",
     "version": "1",
     "slots": 2,
+    "tests": 3,
     "default_limits": vars(LIMITS),
     "isolation": [],
 }
@@ -224,9 +225,9 @@ _FRAMES = st.one_of(
 @FUZZ
 @given(first=_FRAMES, then=_FRAMES)
 def test_whatever_a_worker_says_is_an_answer_or_the_end_of_it(first: bytes, then: bytes) -> None:
-    async def scenario() -> list[Answer]:
+    async def scenario() -> list[tuple[int, Answer]]:
         ours, theirs = socket.socketpair()
-        answers: list[Answer] = []
+        answers: list[tuple[int, Answer]] = []
         with theirs:
             theirs.sendall(first if len(first) % 2 else protocol.encode(_READY))
             theirs.sendall(then)
@@ -237,10 +238,13 @@ def test_whatever_a_worker_says_is_an_answer_or_the_end_of_it(first: bytes, then
                 return answers
             asked = link.has_room
             if asked:
-                link.send({"op": "execute", "limits": vars(LIMITS)}, answers.append)
+                link.send(
+                    {"op": "execute", "tests": ["", "", ""], "limits": vars(LIMITS)},
+                    lambda place, answer: answers.append((place, answer)),
+                )
             await link.lost
             await link.close()
-        assert len(answers) == asked
+        assert [place for place, _ in answers] == list(range(3 if asked else 0))
         return answers
 
     asyncio.run(scenario())
@@ -250,7 +254,7 @@ async def _nothing() -> None:
     return None
 
 
-_GOOD = {"op": "execute", "seq": 1, "solution": "", "test": "", "limits": vars(LIMITS)}
+_GOOD = {"op": "execute", "seq": 1, "solution": "", "tests": [""], "limits": vars(LIMITS)}
 
 
 @FUZZ
@@ -276,12 +280,12 @@ def test_whatever_a_gateway_says_is_a_request_or_refused(message: dict[str, obje
     if message["op"] == "execute":
         protocol.Limits(**message["limits"])  # type: ignore[arg-type]
         assert isinstance(message["solution"], str)
-        assert isinstance(message["test"], str)
+        assert all(isinstance(test, str) for test in message["tests"])
 
 
 def test_a_good_request_is_one() -> None:
     protocol.check_request(_GOOD)
-    protocol.check_request({"op": "cancel", "seq": 1})
+    protocol.check_request({"op": "cancel", "seq": 1, "test": 0})
     protocol.check_request({"op": "check", "seq": 1, "candidates": [{"id": "a", "solution": ""}]})
 
 

@@ -65,6 +65,7 @@ class Worker:
                 "language": "python",
                 "version": "scripted 1",
                 "slots": self._slots,
+                "tests": 1,
                 "default_limits": vars(LIMITS),
                 "isolation": [{"name": "none", "in_force": False, "detail": "runs nothing"}],
             }
@@ -114,7 +115,7 @@ class Worker:
             case "error":
                 self.finish(seq, op="result", result=result("RUNTIME_ERROR"))
             case "echo":
-                self.finish(seq, op="result", result=result(stdout=message["test"]))
+                self.finish(seq, op="result", result=result(stdout=message["tests"][0]))
             case "limits":
                 self.finish(seq, op="result", result=result(stdout=json.dumps(message["limits"])))
             case "die":

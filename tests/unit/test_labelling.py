@@ -87,6 +87,7 @@ def work(
     verdicts: Verdicts,
     *,
     early_stop: bool = True,
+    together: int = 1,
     chance: random.Random | None = None,
     stop_after: int | None = None,
     failing: bool = False,
@@ -99,7 +100,12 @@ def work(
     chance = chance or random.Random(0)
     ids = problems_to_label(run.db) if early_stop else problems_not_executed_whole(run.db)
     labelling = Labelling(
-        run, ids, LabelPolicy(), early_stop=early_stop, labelled=lambda count: None
+        run,
+        ids,
+        LabelPolicy(),
+        early_stop=early_stop,
+        together=lambda: together,
+        labelled=lambda count: None,
     )
     executions, waiting, asked = labelling.executions(), list[Execution](), list[tuple[str, str]]()
     while True:
@@ -186,6 +192,36 @@ def test_no_candidate_meets_a_suite_after_one_it_does_not_pass(world: World, see
                 if verdicts(candidate, test) is not Verdict.PASSED:
                     break
     assert asked == needed
+
+
+@settings(deadline=None, max_examples=25)
+@given(WORLDS, st.integers(0, 10**6), st.integers(2, 4))
+def test_labels_are_the_same_where_suites_are_met_together(
+    world: World, seed: int, together: int
+) -> None:
+    found = []
+    for size in (1, together):
+        with TemporaryDirectory() as folder, run_of(Path(folder), world) as run:
+            asked = work(run, drawn(seed), together=size, chance=random.Random(seed))
+            assert len(set(asked)) == len(asked)
+            found.append((all_labels(run, world), set(asked)))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] <= found[1][1]
+
+
+def test_suites_that_are_met_together_follow_one_another_and_no_more_than_fit(
+    tmp_path: Path,
+) -> None:
+    def verdicts(candidate: str, test: str) -> Verdict:
+        return Verdict.ASSERTION_FAILED if candidate == "x" else Verdict.PASSED
+
+    with run_of(tmp_path, [(["A", "B", "C", "D", "E"], ["u", "x"])]) as run:
+        asked = work(run, verdicts, together=2)
+    first = {tuple(asked[:2]), tuple(asked[2:4])}
+    assert first == {(("u", "A"), ("u", "B")), (("x", "A"), ("x", "B"))}
+    # Whoever fails meets no further ones.
+    assert [pair for pair in asked if pair[0] == "x"] == [("x", "A"), ("x", "B")]
+    assert [test for candidate, test in asked if candidate == "u"] == ["A", "B", "C", "D", "E"]
 
 
 def test_the_suite_that_decided_is_kept_with_the_label(tmp_path: Path) -> None:

@@ -8,5 +8,6 @@ before it and gives the witness.
 
 from .precompile import prepare
 from .program import broken_suite, sources
+from .several import together
 
-__all__ = ["broken_suite", "prepare", "sources"]
+__all__ = ["broken_suite", "prepare", "sources", "together"]

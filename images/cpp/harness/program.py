@@ -45,8 +45,8 @@ _PROGRAM = """#define __BASE_FILE__ "solution.cpp"
 #line 1 "suite.cpp"
 {suite}
 #line 1 "seam"
-extern "C" {{ extern const int plum_other_checks; bool plum_compares_right(); }}
-const int plum_other_checks = {other_checks};
+extern "C" {{ int plum_other_checks(); bool plum_compares_right(); }}
+int plum_other_checks() {{ return {other_checks}; }}
 bool plum_compares_right() {{ return {compares_right}; }}
 """
 _EXAMINED = """#include <plum_examine.h>
@@ -69,18 +69,45 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     """
     if not suite:
         return {"files": {"program.cpp": f'#line 1 "solution.cpp"\n{solution}\n'}}
-    plain = _SPLICE.sub("", solution)
+    other_checks = str(int(has_other_checks(suite)))
+    seam = seam_macros(solution, suite)
+    return one_file(solution, seam, shown_suite(solution, suite), other_checks, prepared)
+
+
+def one_file(
+    solution: str, seam: Sequence[str], suite: str, other_checks: str, prepared: str
+) -> dict[str, Any]:
+    """The file and the compiler's arguments.
+
+    seam: lines of the preprocessor between solution and suite. other_checks: an expression.
+    """
     bends = _BENDS.search(solution) is not None
     text = _PROGRAM.format(
         solution=solution,
-        undefined="\n".join([*_undefined(plain, suite), *renamed_helpers(solution, suite)]),
+        undefined="\n".join(seam),
         examined=_EXAMINED if bends else _NOT_EXAMINED,
-        suite=bare_assertions(suite) if bends else suite,
-        other_checks=int(_OTHER_CHECK.search(suite) is not None),
+        suite=suite,
+        other_checks=other_checks,
         compares_right="!plum_lied" if bends else "true",
     )
     name = f"{secrets.token_hex(_NAME_BYTES)}.cpp"
     return {"files": {name: text}, "arguments": [*arguments(solution, suite, prepared), name]}
+
+
+def seam_macros(solution: str, suite: str) -> list[str]:
+    """What takes from the suite the solution's macros, and gives its functions other names."""
+    plain = _SPLICE.sub("", solution)
+    return [*_undefined(plain, suite), *renamed_helpers(solution, suite)]
+
+
+def shown_suite(solution: str, suite: str) -> str:
+    """The suite as the compiler is given it."""
+    return bare_assertions(suite) if _BENDS.search(solution) is not None else suite
+
+
+def has_other_checks(suite: str) -> bool:
+    """Whether the suite can say in other ways than by assert that something is wrong."""
+    return _OTHER_CHECK.search(suite) is not None
 
 
 def _undefined(solution: str, suite: str) -> list[str]:

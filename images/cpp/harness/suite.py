@@ -34,18 +34,18 @@ def bare_assertions(suite: str) -> str:
     # Of the same length, so that brackets of literals are not counted.
     code = _LITERAL.sub(lambda match: "_" * len(match[0]), suite)
     for match in _DOUBLE.finditer(code):
-        end = _closing(code, match.end())
+        end = closing_bracket(code, match.end(), "()")
         rest = code[end + 1 :].lstrip()
         if end > 0 and rest.startswith(")"):
             text[match.end() - 1] = text[end] = " "
     return "".join(text)
 
 
-def _closing(code: str, at: int) -> int:
-    """Where the bracket is closed that opens before `at`; -1 where it is not."""
+def closing_bracket(code: str, at: int, pair: str) -> int:
+    """Where the bracket of `pair` is closed that opens before `at`; -1 where it is not."""
     depth = 1
     for place in range(at, len(code)):
-        depth += {"(": 1, ")": -1}.get(code[place], 0)
+        depth += {pair[0]: 1, pair[1]: -1}.get(code[place], 0)
         if depth == 0:
             return place
     return -1

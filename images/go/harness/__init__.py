@@ -10,7 +10,7 @@ from typing import Any
 
 from .prepare import prepare
 
-__all__ = ["broken_suite", "prepare", "sources"]
+__all__ = ["broken_suite", "prepare", "sources", "together"]
 
 
 def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
@@ -19,6 +19,14 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     if suite:
         files["suite.go"] = suite
     return {"files": files}
+
+
+def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
+    """All of them; whether they can be one program is for the program that builds it to say."""
+    files = {f"{number}/suite.go": suite for number, suite in enumerate(suites)}
+    files["solution.go"] = solution
+    places = list(range(len(suites)))
+    return [{"files": files, "arguments": ["together"], "suites": places, "one_program": True}]
 
 
 def broken_suite(messages: Sequence[str]) -> bool:

@@ -27,6 +27,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 _RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
@@ -78,7 +79,8 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
     """Builds packages and the build program into `folder`.
 
     Raises:
-        OSError: the toolchain does not do it, or is one whose `testing` is not known.
+        OSError: the toolchain is one whose `testing` is not known.
+        CalledProcessError: it does not do it, and has said why.
     """
     go = tools["go"]
     folder = os.path.abspath(folder)
@@ -91,21 +93,22 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
             "GOFLAGS": "",
             "GOENV": "off",
         }
-        _run([go, "build", "-o", f"{folder}/build", "."], environment, _RUNTIME / "build")
-        root = Path(_run([go, "env", "GOROOT"], environment).strip())
-        tools_folder = _run([go, "env", "GOTOOLDIR"], environment).strip()
+        tool = partial(subprocess.check_output, env=environment, text=True)
+        tool([go, "build", "-o", f"{folder}/build", "."], cwd=_RUNTIME / "build")
+        root = Path(tool([go, "env", "GOROOT"]).strip())
+        tools_folder = tool([go, "env", "GOTOOLDIR"]).strip()
         witness = _change(root, Path(scratch), _WITNESS)
         witness[str(root / "src" / "internal" / "plum" / "plum.go")] = f"{_RUNTIME}/plum/plum.go"
         wanted = ["std", *_LIBRARIES, *_MADE_FOR_MAIN]
         overlay = Path(scratch, "overlay.json")
         command = [go, "list", f"-overlay={overlay}", "-export", "-f", _LIST]
         overlay.write_text(json.dumps({"Replace": _change(root, Path(scratch), _SAME_ORDER)}))
-        _, runtime = _run([*command, "runtime"], environment).split()
+        _, runtime = tool([*command, "runtime"]).split()
         usual = root / "pkg" / Path(tools_folder).name / "runtime.a"
         Path(folder, "runtime.a").write_bytes(_in_place_of(usual, Path(runtime)))
         for name, replaced in {"whole": {}, "light": _light_testify(Path(scratch))}.items():
             overlay.write_text(json.dumps({"Replace": witness | replaced}))
-            listed = _run([*command, "-deps", *wanted], environment)
+            listed = tool([*command, "-deps", *wanted])
             _keep(Path(folder, name), listed, f"{scratch}/", tools_folder)
 
 
@@ -173,18 +176,3 @@ def _light_testify(scratch: Path) -> dict[str, str]:
                 replaced.write_text(light, encoding="utf-8")
                 replacements[str(original)] = str(replaced)
     return replacements
-
-
-def _run(command: list[str], environment: dict[str, str], folder: Path | None = None) -> str:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise OSError(f"{command[0]}: {done.stderr[:500]}")
-    return done.stdout

@@ -30,6 +30,8 @@ _JDK = {
 _DECLARED = re.compile(
     r"^(?:(?:public|final|abstract)\s+)*(?:class|record|enum|interface)\s+(\w+)", re.MULTILINE
 )
+#: Any class, wherever it stands.
+_ANY_DECLARED = re.compile(r"\b(?:class|record|enum|interface)\s+(\w+)")
 _WORD = re.compile(r"\w+")
 
 
@@ -50,6 +52,26 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
             "suite.java": f"{head} {_without_package(suite)}",
         }
     }
+
+
+def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
+    """All suites that the solution is the same text for, and none of whose classes it speaks of."""
+    alone = [sources(solution, suite, prepared)["files"] for suite in suites]
+    same = alone[0]["solution.java"]
+    # A class could be called by an escape, too.
+    words = set(_WORD.findall(same))
+    places = [
+        index
+        for index, files in enumerate(alone)
+        if files["solution.java"] == same
+        and not words & {*_ANY_DECLARED.findall(files["suite.java"])}
+        and "\\u" not in same + files["suite.java"]
+    ]
+    files = {
+        f"{number}/suite.java": alone[index]["suite.java"] for number, index in enumerate(places)
+    }
+    files["solution.java"] = same
+    return [{"files": files, "suites": places, "one_program": False}]
 
 
 def broken_suite(messages: Sequence[str]) -> bool:

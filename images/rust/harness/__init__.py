@@ -5,6 +5,6 @@ The suite is a module of the solution's crate, in a file of its own. The crate
 """
 
 from .build import prepare
-from .crate import broken_suite, sources
+from .crate import broken_suite, sources, together
 
-__all__ = ["broken_suite", "prepare", "sources"]
+__all__ = ["broken_suite", "prepare", "sources", "together"]

@@ -43,18 +43,19 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
     the arguments for the fastest linker there is.
 
     Raises:
-        OSError: the sources of a crate are not installed, or a tool does not do it.
+        OSError: the sources of a crate are not installed.
+        CalledProcessError: a tool does not do it, and has said why.
     """
     target = Path(folder).absolute()
     environment = dict(os.environ)
     environment["LD_LIBRARY_PATH"] = str(Path(tools["rustc"]).parents[1] / "lib")
-    _run(
+    subprocess.check_output(
         [
             *(tools["rustc"], "--edition", "2021", "--crate-name", "test", "--crate-type", "rlib"),
             *("-O", str(_RUNTIME / "test.rs"), "-o", str(target / "libtest.rlib")),
         ],
         # The crate that it takes the place of is closed to others without this.
-        environment | {"RUSTC_BOOTSTRAP": "1"},
+        env=environment | {"RUSTC_BOOTSTRAP": "1"},
     )
     chosen = " ".join(_choose_linker(target, tools, environment))
     (target / _LINKER_FILE).write_text(chosen, encoding="ascii")
@@ -92,7 +93,7 @@ def _build_crates(target: Path, tools: dict[str, str], environment: dict[str, st
         Path(scratch, ".cargo", "config.toml").write_text(config, encoding="ascii")
         own = {"CARGO_HOME": f"{scratch}/home", "RUSTC": tools["rustc"]}
         build = [tools["cargo"], "build", "--offline", "--quiet", "--target-dir", "made"]
-        _run(build, environment | own, scratch)
+        subprocess.check_output(build, env=environment | own, cwd=scratch)
         libraries = target / "libraries"
         libraries.mkdir()
         for path in Path(scratch, "made", "debug", "deps").glob("*.rlib"):
@@ -100,20 +101,6 @@ def _build_crates(target: Path, tools: dict[str, str], environment: dict[str, st
     found = {name: next(libraries.glob(f"lib{name}-*.rlib")).name for name in _CRATES}
     lines = "".join(f"{name} {file}\n" for name, file in found.items())
     (target / _CRATES_FILE).write_text(lines, encoding="ascii")
-
-
-def _run(command: list[str], environment: dict[str, str], folder: str | None = None) -> None:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise OSError(f"{command[0]}: {done.stderr[:1000]}")
 
 
 def arguments(prepared: str) -> list[str]:

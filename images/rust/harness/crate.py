@@ -24,8 +24,9 @@ _REFUSED = '\ncompile_error!("a solution must not use {word}: it reaches below t
 #: The item before the module takes an attribute that the solution leaves open.
 _SUITE_MODULE = """
 const _: () = ();
-#[cfg(test)] #[path = "{folder}/suite.rs"] mod plum_suite;
+{modules}
 """
+_MODULE = '#[cfg(test)] #[path = "{folder}/suite.rs"] mod plum_suite_{number};'
 #: Of the standard library whatever macros a solution has; the first three are counted.
 _COUNTED = ("assert", "assert_eq", "assert_ne")
 _MACROS = (
@@ -56,6 +57,12 @@ _PRELUDE = {
 _DECLARED = (
     r"\b(?:struct|enum|union|trait|type|as)\s+(?:r#)?{name}\b|\benum\b[^{{]*{{[^}}]*\b{name}\b"
 )
+#: What a module can do that reaches beyond it, or by which it can tell what it is called.
+_FAR_REACHING = re.compile(
+    r"\b(?:impl|derive|extern|unsafe|macro_export|macro_use|no_mangle|export_name|link_section"
+    r"|global_asm|asm|module_path|include|include_str|include_bytes|type_name|feature|plum_\w*"
+    r"|crate)\b|#\s*\[\s*path\b"
+)
 _TEST = re.compile(r"#\s*\[\s*test\s*\]")
 _MAIN = re.compile(r"^\s*(?:pub\s+)?fn\s+main\s*\(", re.MULTILINE)
 _RUNS_MAIN = "#[test] fn plum_runs_main() -> impl ::std::process::Termination { main() } "
@@ -76,13 +83,29 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
         text += _REFUSED.format(word=next(filter(None, match.groups())))
     if not suite:
         return {"files": {"solution.rs": text}, "arguments": arguments(prepared)}
-    # A name that the solution cannot take for a crate of its own, and a place that it cannot read.
-    runtime, folder = f"plum_{secrets.token_hex(8)}", secrets.token_hex(16)
+    return _crate(text, [suite], prepared)
+
+
+def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
+    """One crate with a module for each suite that nothing outside of it can notice."""
+    if "plum_" in solution or _BY_HAND.search(solution) is not None:
+        return []
+    places = [index for index, suite in enumerate(suites) if _FAR_REACHING.search(suite) is None]
+    made = _crate(solution, [suites[index] for index in places], prepared)
+    return [{**made, "suites": places, "one_program": True}]
+
+
+def _crate(solution: str, suites: Sequence[str], prepared: str) -> dict[str, Any]:
+    # A name that the solution cannot take for a crate of its own, and places that it cannot read.
+    runtime = f"plum_{secrets.token_hex(8)}"
+    folders = [secrets.token_hex(16) for _ in suites]
     given = [*arguments(prepared), "--extern", f"{runtime}={prepared}/libtest.rlib"]
+    modules = [_MODULE.format(folder=f, number=number) for number, f in enumerate(folders)]
     files = {
-        "solution.rs": text + _SUITE_MODULE.format(folder=folder),
-        f"{folder}/suite.rs": _suite_module(solution, suite, runtime),
+        f"{folder}/suite.rs": _suite_module(solution, suite, runtime)
+        for folder, suite in zip(folders, suites, strict=True)
     }
+    files["solution.rs"] = solution + _SUITE_MODULE.format(modules=" ".join(modules))
     return {"files": files, "arguments": given}
 
 

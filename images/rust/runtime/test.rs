@@ -23,10 +23,12 @@ pub extern crate std as library;
 
 const REPORT: i32 = 3;
 const TOKEN: i32 = 4;
+const TOKEN_BYTES: usize = 32;
 const TEXT: usize = 1000;
-/// The module that the suite is put into; a second one of this name does not compile.
-const SUITE: &str = "plum_suite::";
-const COUNTS_OTHERS: &str = "plum_suite::plum_counts_other_checks";
+/// The module that a suite is put into, but for its number; a second one of such a name does not
+/// compile.
+const SUITE: &str = "plum_suite";
+const COUNTS_OTHERS: &str = "plum_counts_other_checks";
 const CANDIDATE: &str = "program::";
 const ERROR_RETURNED: &str = "the test returned a termination value with a non-zero status code";
 const FAILED: i32 = 101;
@@ -184,6 +186,8 @@ struct Report {
     output: File,
     /// Not as it is sent: who searches the memory for that finds nothing.
     token: Vec<u8>,
+    /// Number of the suite that is to be run.
+    suite: u8,
 }
 
 impl Report {
@@ -196,7 +200,9 @@ impl Report {
         while let Ok(1) = input.read(&mut byte) {
             token.push(!byte[0]);
         }
-        Report { output, token }
+        let chosen = token.split_off(token.len().min(TOKEN_BYTES));
+        let suite = chosen.first().map_or(0, |byte| !byte);
+        Report { output, token, suite }
     }
 
     fn write(&mut self, event: String) {
@@ -261,10 +267,11 @@ pub fn test_main_static(tests: &[&TestDescAndFn]) {
     watch_panics();
     let mut right = true;
     let mut ran = 0;
-    for test in tests.iter().filter(|test| test.desc.name.as_slice().starts_with(SUITE)) {
-        if !test.desc.ignore {
-            right &= run_one(&mut report, test);
-            ran += usize::from(test.desc.name.as_slice() != COUNTS_OTHERS);
+    let module = format!("{SUITE}_{}::", report.suite);
+    for test in tests {
+        if let (Some(name), false) = (test.desc.name.as_slice().strip_prefix(&*module), test.desc.ignore) {
+            right &= run_one(&mut report, test, &format!("{SUITE}::{name}"));
+            ran += usize::from(name != COUNTS_OTHERS);
         }
     }
     if !right {
@@ -309,7 +316,7 @@ fn report_panic(report: &mut Report, name: &str) {
 }
 
 /// Whether the test came out as it should; reports what did not.
-fn run_one(report: &mut Report, test: &TestDescAndFn) -> bool {
+fn run_one(report: &mut Report, test: &TestDescAndFn, name: &str) -> bool {
     let function = match test.testfn {
         StaticTestFn(function) => function,
         _ => {
@@ -317,7 +324,6 @@ fn run_one(report: &mut Report, test: &TestDescAndFn) -> bool {
             return false;
         }
     };
-    let name = test.desc.name.as_slice();
     let ended = catch_unwind(AssertUnwindSafe(|| function().failure()));
     let seen = FALSE.lock().ok().and_then(|mut kept| kept.take());
     match (ended, test.desc.should_panic) {

@@ -16,6 +16,12 @@ from typing import Any
 #: Said before a suite, on one line (the `1` of the command in language.toml).
 _NOT_CHECKED = "// @ts-nocheck\n"
 _FIND_COMPILER = "import(process.argv[1]).then((m) => console.log(m.default()))"
+#: How a solution could import its suite, however it writes that.
+_NAMES_SUITE = re.compile(
+    r"[\"'`/]suite\b|\\[ux](?s:.*)\b(?:import|from|require)\b|\b(?:import|from|require)\b(?s:.*)\\[ux]"
+)
+#: How a suite could change types of what it does not hold, or find files beside it.
+_FAR_REACHING = re.compile(r"\bdeclare\b|///|[\"'`]\.\.?/|\bexport\s+as\b|\\[ux]")
 _SYNTAX = re.compile(r"^TS1\d{3}: ")
 
 
@@ -48,6 +54,18 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     if suite:
         files["suite.ts"] = _NOT_CHECKED + suite
     return {"files": files, "arguments": sorted(files)}
+
+
+def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
+    """All that say nothing of what is outside of them, each in a folder of its own."""
+    if _NAMES_SUITE.search(solution) is not None:
+        return []
+    places = [index for index, suite in enumerate(suites) if _FAR_REACHING.search(suite) is None]
+    files = {
+        f"{number}/suite.ts": _NOT_CHECKED + suites[index] for number, index in enumerate(places)
+    }
+    files["solution.ts"] = solution
+    return [{"files": files, "arguments": sorted(files), "suites": places, "one_program": False}]
 
 
 def broken_suite(messages: Sequence[str]) -> bool:

@@ -10,6 +10,13 @@ Each is optional; what stands in for it is below.
     What is put into the scratch folder before the compilation, or, where there
     is none, before the run; and what stands for ``{arguments}`` in the command.
     `prepared`: that folder. Default: the two files that ``language.toml`` names.
+``together(solution, suites, prepared) -> [unit, ...]``
+    What is compiled once for several suites; a unit is ``{"suites": [place in suites, ...],
+    "one_program": bool, "files": ..., "arguments": ...}``. One program is told by the byte that
+    follows the token which suite of the unit it is to run. Otherwise each suite has its files in
+    a folder called by its number in the unit. A suite that is in no unit is compiled by itself, and
+    so are all of a unit that does not compile. A unit is right only if it compiles where each of
+    its suites does, and each suite means in it what it means alone. Default: none.
 ``broken_suite(messages) -> bool``
     Whether a compiler's messages, all about the suite, say that the suite is
     broken by itself and not that it does not fit the solution. Default: no.
@@ -17,7 +24,7 @@ Each is optional; what stands in for it is below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +40,16 @@ class Sources:
 
     files: dict[str, str]
     arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is compiled once for several suites."""
+
+    sources: Sources
+    #: Place of each suite among those that were given, in the order of the suites' numbers.
+    places: tuple[int, ...]
+    one_program: bool
 
 
 class Hooks:
@@ -60,6 +77,24 @@ class Hooks:
             return Sources(dict(zip(names, (solution, suite), strict=True)), ())
         given = function(solution, suite, prepared)
         return Sources(given["files"], tuple(given.get("arguments", ())))
+
+    def together(self, solution: str, suites: Mapping[int, str], prepared: str) -> list[Unit]:
+        """What is compiled once for several of `suites`, which are given by their places."""
+        function: Callable[[str, list[str], str], list[dict[str, Any]]] | None
+        function = getattr(self._module, "together", None)
+        if function is None:
+            return []
+        places = list(suites)
+        texts = [text.removeprefix(_MARK) for text in suites.values()]
+        return [
+            Unit(
+                Sources(given["files"], tuple(given.get("arguments", ()))),
+                tuple(places[index] for index in given["suites"]),
+                given["one_program"],
+            )
+            for given in function(solution.removeprefix(_MARK), texts, prepared)
+            if len(given["suites"]) > 1
+        ]
 
     def broken_suite(self, messages: Sequence[str]) -> bool:
         """Whether the suite is broken by itself."""

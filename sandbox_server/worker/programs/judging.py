@@ -7,6 +7,10 @@ opened nowhere else. The program that is run reports on descriptor 3, and reads
 a token from descriptor 4 before it runs any of the candidate's code; a pass
 must carry that token (`report`), so that a candidate that ends the program
 early, however it does so, passes nothing.
+
+Several suites of one candidate are compiled with it at once where that gives each the
+verdict that it would have alone (`Hooks.together`); each still runs in a stage, and with
+a token, of its own. Whatever is in doubt is compiled by itself.
 """
 
 from __future__ import annotations
@@ -14,10 +18,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sandbox_server.worker.files import pack
-from sandbox_server.worker.jail_contract import Exit, Jail, Program, StageFacts, Task
+from sandbox_server.worker.jail_contract import Compiled, Exit, Jail, Program, StageFacts, Task
 from sandbox_server.worker.language import Language
 from sandbox_server.worker.program import TOO_MUCH_TO_COLLECT
 from sandbox_server.worker.programs.classify import (
@@ -27,7 +32,7 @@ from sandbox_server.worker.programs.classify import (
     read_diagnostics,
     verdict,
 )
-from sandbox_server.worker.programs.hooks import Hooks, Sources
+from sandbox_server.worker.programs.hooks import Hooks, Sources, Unit
 from sandbox_server.worker.programs.report import quote_suite, read_report
 from sandbox_server.worker.protocol import Limits
 from sandbox_server.worker.toolchain import HOME, Command, fill
@@ -79,13 +84,68 @@ class ProgramHarness:
             return verdict("TEST_ERROR", "COMPILE", "the suite checks nothing: it is empty")
         sources = self._hooks.sources(task.solution, task.test, self._prepared)
         if self._programs.compile is None:
-            return self._run(task, sources, jail, jail.hand_over(_pack(sources)))
+            archive = jail.hand_over(_pack(sources))
+            return self._run(task, Program(self._run_argv(task, sources), archives=[archive]), jail)
         facts, made = self._stage(self._programs.compile, sources, jail)
         if facts.limit is not None:
             return by_limit(facts, "COMPILE")
         if facts.exits["program"] != Exit(0, None):
             return self._not_compiled(task, facts, jail)
-        return self._run(task, Sources({}, ()), jail, made)
+        program = Program(self._run_argv(task, Sources({}, ())), archives=[made])
+        return self._run(task, program, jail)
+
+    def compile_together(
+        self, solution: str, tests: Sequence[str], jail: Jail
+    ) -> dict[int, Compiled]:
+        """See `jail_contract`."""
+        suites = {place: test for place, test in enumerate(tests) if test.strip()}
+        found: dict[int, Compiled] = {}
+        if self._programs.compile is not None and len(suites) > 1:
+            for unit in self._hooks.together(solution, suites, self._prepared):
+                found |= self._compile_unit(self._programs.compile, solution, unit, jail)
+        return found
+
+    def _compile_unit(
+        self, command: Command, solution: str, unit: Unit, jail: Jail
+    ) -> dict[int, Compiled]:
+        collect = command.collect
+        if not unit.one_program:
+            parts = range(len(unit.places))
+            collect += tuple(f"{part}/{path}" for part in parts for path in command.collect)
+        facts, made = self._stage(replace(command, collect=collect), unit.sources, jail)
+        if facts.limit is not None:
+            return {}
+        if facts.exits["program"] == Exit(0, None):
+            return {
+                place: Compiled(made, part, unit.one_program, None)
+                for part, place in enumerate(unit.places)
+            }
+        found, _ = self._errors(jail)
+        if facts.exits["program"].status is None or not found:
+            return {}
+        if not set(found) <= set(self._errors_alone(solution, jail)):
+            return {}
+        judged = verdict("COMPILE_ERROR", "COMPILE", _shown(found, ""))
+        return {place: Compiled(None, 0, False, judged) for place in unit.places}
+
+    def _errors_alone(self, solution: str, jail: Jail) -> list[Diagnostic]:
+        """The errors of the solution that are not of a suite's making."""
+        if self._programs.check is None:
+            return []
+        sources = self._hooks.sources(solution, "", self._prepared)
+        facts, _ = self._stage(self._programs.check, sources, jail)
+        return self._errors(jail)[0] if facts.limit is None else []
+
+    def execute_compiled(self, task: Task, compiled: Compiled, jail: Jail) -> dict[str, Any]:
+        """See `jail_contract`."""
+        assert compiled.archive is not None
+        program = Program(
+            self._run_argv(task, Sources({}, ())),
+            archives=[compiled.archive],
+            part=None if compiled.one_program else compiled.part,
+        )
+        chosen = bytes([compiled.part]) if compiled.one_program else b""
+        return self._run(task, program, jail, chosen)
 
     def _stage(self, command: Command, sources: Sources, jail: Jail) -> tuple[StageFacts, int]:
         if self._programs.resident and jail.has_resident:
@@ -137,20 +197,19 @@ class ProgramHarness:
     def _is_suite(self, diagnostic: Diagnostic) -> bool:
         return os.path.basename(diagnostic.file) in (self._programs.suite_file, SEAM)
 
-    def _run(self, task: Task, sources: Sources, jail: Jail, archive: int) -> dict[str, Any]:
+    def _run_argv(self, task: Task, sources: Sources) -> list[str]:
+        return self._argv(self._programs.run.argv, sources, task.limits)
+
+    def _run(self, task: Task, program: Program, jail: Jail, chosen: bytes = b"") -> dict[str, Any]:
+        """chosen: what tells a program for several suites which of them it is to run."""
         token = secrets.token_hex(_TOKEN_BYTES)
         token_in, token_out = os.pipe()
-        os.write(token_out, token.encode("ascii"))
+        os.write(token_out, token.encode("ascii") + chosen)
         os.close(token_out)
         report_in, report_out = os.pipe()
-        program = Program(
-            argv=self._argv(self._programs.run.argv, sources, task.limits),
-            fds=[report_out, token_in],
-            archives=[archive],
-            environment=self._environment,
-        )
+        run = replace(program, fds=[report_out, token_in], environment=self._environment)
         try:
-            facts, _ = jail.run_program(program, task.limits, report_in)
+            facts, _ = jail.run_program(run, task.limits, report_in)
         finally:
             os.close(report_in)
         _, stderr = jail.output()

@@ -41,10 +41,22 @@ func names(list string) map[string]bool {
 
 // What is compiled, and what the main function must know of it.
 type program struct {
-	files    []string
-	tests    []string
+	files  []string
+	suites []*suite
+}
+
+// What the main function must know of a suite.
+type suite struct {
+	tests []test
+	// Only of a suite that is alone in its program.
 	testMain bool
 	canFail  bool
+}
+
+type test struct {
+	name string
+	// What it is called in the program.
+	function string
 }
 
 // Writes the solution as a file of its own.
@@ -55,41 +67,63 @@ func alone(solution string, available *packages) ([]string, error) {
 	return []string{solutionFile}, nil
 }
 
-// Writes the files of a package with both in it.
+// Writes the files of a package with the solution and its suites in it; errApart where several would
+// not mean in it what each means alone.
 //
 // A suite without imports of its own is the end of the solution's file, as its author meant it:
 // both use what the solution imports, and what only the suite needs is imported for it.
-func join(solution, suite string, available *packages) (*program, error) {
+func join(solution string, texts []string, available *packages) (*program, error) {
 	fset, parsed, err := parseSolution(solution, available)
 	if err != nil {
 		return nil, err
 	}
-	name := parsed.Name.Name
-	suite, offset, tests, err := parseSuite(suite, name, available)
-	if err != nil {
-		return nil, err
-	}
-	if err := keepsNames(fset, parsed, tests, len(tests.Imports) == 0, available); err != nil {
-		return nil, err
-	}
 	made := &program{files: []string{solutionFile}}
-	made.look(tests)
-	if len(made.tests) == 0 {
-		return nil, fmt.Errorf("%s:1:1: there is no test function", suiteFile)
+	var read []*parsedSuite
+	for _, text := range texts {
+		tests, err := parseSuite(text, parsed.Name.Name, available)
+		if err != nil {
+			return nil, err
+		}
+		if err := keepsNames(fset, parsed, tests.file, tests.needsImports(), available); err != nil {
+			return nil, err
+		}
+		found := look(tests.file)
+		if len(found.tests) == 0 {
+			return nil, fmt.Errorf("%s:1:1: there is no test function", suiteFile)
+		}
+		made.suites = append(made.suites, found)
+		read = append(read, tests)
 	}
-	if len(tests.Imports) > 0 {
-		made.files = append(made.files, "tests.go")
-		return made, os.WriteFile("tests.go", []byte("//line "+suiteFile+":1\n"+suite), 0o644)
+	if len(texts) > 1 {
+		if err := setApart(solution, parsed, made.suites, read, available); err != nil {
+			return nil, err
+		}
 	}
+	if read[0].needsImports() {
+		end := fset.Position(parsed.Name.End()).Offset
+		return made, writeJoined(solution, end, missingImports(parsed, read[0].file, available), read)
+	}
+	for number, tests := range read {
+		name := fmt.Sprintf("tests%d.go", number)
+		made.files = append(made.files, name)
+		if err := os.WriteFile(name, []byte("//line "+suiteFile+":1\n"+tests.text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+func writeJoined(solution string, end int, missing []string, read []*parsedSuite) error {
 	var joined bytes.Buffer
-	end := fset.Position(parsed.Name.End()).Offset
 	joined.WriteString(solution[:end])
-	for _, missing := range missingImports(parsed, tests, available) {
-		fmt.Fprintf(&joined, "; import %q", missing)
+	for _, wanted := range missing {
+		fmt.Fprintf(&joined, "; import %q", wanted)
 	}
 	joined.WriteString(solution[end:])
-	joined.WriteString("\n//line " + suiteFile + ":1\n" + suite[offset:])
-	return made, os.WriteFile(solutionFile, joined.Bytes(), 0o644)
+	for _, tests := range read {
+		joined.WriteString("\n//line " + suiteFile + ":1\n" + tests.text[tests.offset:])
+	}
+	return os.WriteFile(solutionFile, joined.Bytes(), 0o644)
 }
 
 func parseSolution(text string, available *packages) (*token.FileSet, *ast.File, error) {
@@ -104,8 +138,20 @@ func parseSolution(text string, available *packages) (*token.FileSet, *ast.File,
 	return fset, parsed, checkImports(fset, parsed, available)
 }
 
-// Returns the suite as a file of the package `name`, and where in it the suite's own code begins.
-func parseSuite(text, name string, available *packages) (string, int, *ast.File, error) {
+// A suite as a file of the solution's package.
+type parsedSuite struct {
+	text string
+	// Where in it the suite's own code begins.
+	offset int
+	fset   *token.FileSet
+	file   *ast.File
+}
+
+func (from *parsedSuite) needsImports() bool {
+	return len(from.file.Imports) == 0
+}
+
+func parseSuite(text, name string, available *packages) (*parsedSuite, error) {
 	fset := token.NewFileSet()
 	offset := 0
 	if clause, err := parser.ParseFile(fset, suiteFile, text, parser.PackageClauseOnly); err != nil {
@@ -119,12 +165,12 @@ func parseSuite(text, name string, available *packages) (string, int, *ast.File,
 	}
 	parsed, err := parser.ParseFile(fset, suiteFile, text, 0)
 	if err != nil {
-		return "", 0, nil, told(err)
+		return nil, told(err)
 	}
 	if err := checkImports(fset, parsed, available); err != nil {
-		return "", 0, nil, err
+		return nil, err
 	}
-	return stayInTestMain(fset, parsed, text), offset, parsed, nil
+	return &parsedSuite{stayInTestMain(fset, parsed, text), offset, fset, parsed}, nil
 }
 
 // The suite with `_ =` for `os.Exit` in TestMain: the witness is given after it, as the program's
@@ -269,8 +315,9 @@ func (from *packages) couldBe(name, wanted string) bool {
 }
 
 // Finds the suite's tests, and whether it can fail.
-func (made *program) look(suite *ast.File) {
-	for _, declaration := range suite.Decls {
+func look(file *ast.File) *suite {
+	made := &suite{}
+	for _, declaration := range file.Decls {
 		function, ok := declaration.(*ast.FuncDecl)
 		if !ok || function.Recv != nil {
 			continue
@@ -279,10 +326,10 @@ func (made *program) look(suite *ast.File) {
 		case name == "TestMain":
 			made.testMain = true
 		case strings.HasPrefix(name, "Test") && isTest(function):
-			made.tests = append(made.tests, name)
+			made.tests = append(made.tests, test{name, name})
 		}
 	}
-	ast.Inspect(suite, func(node ast.Node) bool {
+	ast.Inspect(file, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.SelectorExpr:
 			made.canFail = made.canFail || verbs[node.Sel.Name]
@@ -292,6 +339,7 @@ func (made *program) look(suite *ast.File) {
 		}
 		return true
 	})
+	return made
 }
 
 func isTest(function *ast.FuncDecl) bool {
@@ -299,51 +347,4 @@ func isTest(function *ast.FuncDecl) bool {
 	parameters := function.Type.Params.List
 	return (rest == "" || rest[0] < 'a' || rest[0] > 'z') && len(parameters) == 1 &&
 		len(parameters[0].Names) <= 1
-}
-
-const mainTemplate = `package main
-
-import (
-	"flag"
-	"internal/plum"
-	"os"
-	"reflect"
-	"testing"
-	"testing/internal/testdeps"
-
-	suite "solution"
-)
-
-func main() {
-	// What the solution may have asked the runner to leave out.
-	os.Args = os.Args[:1]
-	flag.CommandLine = flag.NewFlagSet(os.Args[0], flag.ExitOnError)
-	testing.Init()
-	if flag.Lookup("test.run") == nil {
-		plum.Tampered("the solution has set up the flags of the tests")
-	}
-	plum.Begin()
-	m := testing.MainStart(testdeps.TestDeps{}, []testing.InternalTest{
-%s	}, nil, nil, nil)
-	%s(m)
-	code := reflect.ValueOf(m).Elem().FieldByName("exitCode").Int()
-	plum.End(int(code), %d, %t)
-}
-
-func run(m *testing.M) { m.Run() }
-`
-
-// The main function's source: as `go test` makes it, with a witness at its end.
-func (made *program) main() string {
-	var tests strings.Builder
-	for _, name := range made.tests {
-		fmt.Fprintf(&tests, "\t\t{%q, func(t *testing.T) {\n", name)
-		fmt.Fprintf(&tests, "\t\t\tdefer func() { if t.Skipped() { plum.Finished(true) } }()\n")
-		fmt.Fprintf(&tests, "\t\t\tsuite.%s(t)\n\t\t\tplum.Finished(false)\n\t\t}},\n", name)
-	}
-	run := "run"
-	if made.testMain {
-		run = "suite.TestMain"
-	}
-	return fmt.Sprintf(mainTemplate, tests.String(), run, len(made.tests), made.canFail)
 }

@@ -1,6 +1,7 @@
 // Command build makes a program of a solution and a suite, in the folder that it is started in.
 //
 //	build PREPARED            solution.go and suite.go become ./program
+//	build PREPARED together   solution.go and 0/suite.go, 1/suite.go, ... become ./program
 //	build PREPARED check      only says whether solution.go compiles
 //
 // It starts the compiler and the linker itself: what `go build` does around them, finding out what
@@ -15,42 +16,42 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
 func main() {
-	if err := build(os.Args[1], len(os.Args) > 2); err != nil {
+	if err := build(os.Args[1], strings.Join(os.Args[2:], "")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func build(prepared string, checkOnly bool) error {
+func build(prepared, task string) error {
 	solution, err := os.ReadFile("solution.go")
 	if err != nil {
 		return err
 	}
-	suite, err := os.ReadFile("suite.go")
-	if err != nil && !checkOnly {
+	suites, err := readSuites(task)
+	if err != nil {
 		return err
 	}
-	// As the names of the assertions begin that the light one lacks.
-	kind := "light"
-	if bytes.Contains(suite, []byte("HTTP")) || bytes.Contains(suite, []byte("YAML")) {
-		kind = "whole"
+	kind, err := testifyFor(suites)
+	if err != nil {
+		return err
 	}
 	packages, err := readPackages(filepath.Join(prepared, kind))
 	if err != nil {
 		return err
 	}
-	if checkOnly {
+	if task == "check" {
 		files, err := alone(string(solution), packages)
 		if err != nil {
 			return err
 		}
 		return compileSolution(packages, files, true)
 	}
-	program, err := join(string(solution), string(suite), packages)
+	program, err := join(string(solution), suites, packages)
 	if err != nil {
 		return err
 	}
@@ -58,6 +59,48 @@ func build(prepared string, checkOnly bool) error {
 		return err
 	}
 	return link(packages, program.main())
+}
+
+func readSuites(task string) ([]string, error) {
+	var suites []string
+	switch task {
+	case "check":
+	case "together":
+		for {
+			text, err := os.ReadFile(filepath.Join(strconv.Itoa(len(suites)), suiteFile))
+			if errors.Is(err, os.ErrNotExist) {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			suites = append(suites, string(text))
+		}
+	default:
+		text, err := os.ReadFile(suiteFile)
+		if err != nil {
+			return nil, err
+		}
+		suites = append(suites, string(text))
+	}
+	return suites, nil
+}
+
+// Which of the two the suites need: by how the names of the assertions begin that the light one lacks.
+func testifyFor(suites []string) (string, error) {
+	whole := 0
+	for _, suite := range suites {
+		if strings.Contains(suite, "HTTP") || strings.Contains(suite, "YAML") {
+			whole++
+		}
+	}
+	switch whole {
+	case 0:
+		return "light", nil
+	case len(suites):
+		return "whole", nil
+	default:
+		return "", errApart
+	}
 }
 
 // The archives of packages, and the compiler's folder, as the harness has prepared them.

@@ -854,12 +854,17 @@ class LanguageInfo(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     DEFAULT_LIMITS_FIELD_NUMBER: _builtins.int
     ISOLATION_FIELD_NUMBER: _builtins.int
+    SUITES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name in Execution.language."""
     version: _builtins.str
     """Version of the toolchain, as it reports it."""
     slots: _builtins.int
     """Executions that run at one time."""
+    suites: _builtins.int
+    """Executions of one candidate that are carried out together where they wait one behind the
+    other: more than 1 where a candidate is compiled once for several suites. [1, 16].
+    """
     @_builtins.property
     def default_limits(self) -> Global___Limits:
         """What unset limits become."""
@@ -876,10 +881,11 @@ class LanguageInfo(_message.Message):
         slots: _builtins.int = ...,
         default_limits: Global___Limits | None = ...,
         isolation: _abc.Iterable[Global___IsolationLayer] | None = ...,
+        suites: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_limits", b"default_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_limits", b"default_limits", "isolation", b"isolation", "name", b"name", "slots", b"slots", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_limits", b"default_limits", "isolation", b"isolation", "name", b"name", "slots", b"slots", "suites", b"suites", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,8 +9,10 @@ import com.sun.source.tree.ThrowTree;
 import com.sun.source.tree.Tree;
 import com.sun.source.util.JavacTask;
 import com.sun.source.util.TreeScanner;
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.net.URI;
@@ -33,20 +35,23 @@ import javax.tools.JavaFileManager;
 import javax.tools.JavaFileObject;
 import javax.tools.SimpleJavaFileObject;
 import javax.tools.StandardJavaFileManager;
+import javax.tools.StandardLocation;
 import javax.tools.ToolProvider;
 
 /**
- * Compiles solution.java and, where there is one, suite.java.
+ * Compiles solution.java and, where there is one, suite.java; or suites in folders called by their
+ * numbers, each by itself against the classes of the solution, which is compiled once.
  *
  * <p>Makes classes/solution/NAME.class, classes/suite/NAME.class, and classes/suite.txt with two
- * lines: the class that the suite begins in, and how many ways to fail it has. Prints an error a
- * line, as FILE:LINE: MESSAGE.
+ * lines: the class that the suite begins in, and how many ways to fail it has; what is made of one
+ * of several suites lies in its folder. Prints an error a line, as FILE:LINE: MESSAGE.
  *
  * <p>Without arguments it does so once, in the working folder; {@link Server} is the other way.
  */
 public final class Compile {
   static final String SOLUTION = "solution.java";
   static final String SUITE = "suite.java";
+  private static final String ABOUT = "classes/suite.txt";
   private static final List<String> OPTIONS = List.of(
       // No class files' comments on what they were made of but lines; no bootstrap of string sums,
       // which costs a program that starts more than it saves.
@@ -68,6 +73,9 @@ public final class Compile {
         sources.put(name, Files.readString(Path.of(name)));
       }
     }
+    for (int number = 0; Files.exists(Path.of(ofSeveral(number))); number++) {
+      sources.put(ofSeveral(number), Files.readString(Path.of(ofSeveral(number))));
+    }
     Map<String, byte[]> made = compile(sources, platform(), System.err);
     if (made == null) {
       System.exit(1);
@@ -85,12 +93,49 @@ public final class Compile {
     return ToolProvider.getSystemJavaCompiler().getStandardFileManager(null, Locale.ROOT, null);
   }
 
+  private static String ofSeveral(int number) {
+    return number + "/" + SUITE;
+  }
+
   /** The files that are made of `sources`, by path; null where there is an error. */
   static Map<String, byte[]> compile(
       Map<String, String> sources, StandardJavaFileManager platform, PrintStream told)
       throws IOException {
+    if (!sources.containsKey(ofSeveral(0))) {
+      return compile(sources, Map.of(), platform, told);
+    }
+    // What is said of a solution alone is not all that would be said of it and a suite.
+    PrintStream unheard = new PrintStream(OutputStream.nullOutputStream());
+    Map<String, String> alone = Map.of(SOLUTION, sources.get(SOLUTION));
+    Map<String, byte[]> made = compile(alone, Map.of(), platform, unheard);
+    if (made == null) {
+      told.println("the solution does not compile");
+      return null;
+    }
+    made.remove(ABOUT);
+    Map<String, byte[]> all = new TreeMap<>(made);
+    for (int number = 0; sources.containsKey(ofSeveral(number)); number++) {
+      Map<String, String> suite = Map.of(SUITE, sources.get(ofSeveral(number)));
+      Map<String, byte[]> part = compile(suite, made, platform, told);
+      if (part == null) {
+        return null;
+      }
+      for (Map.Entry<String, byte[]> file : part.entrySet()) {
+        all.put(number + "/" + file.getKey(), file.getValue());
+      }
+    }
+    return all;
+  }
+
+  /** The same of one program. known: files that were made before. */
+  private static Map<String, byte[]> compile(
+      Map<String, String> sources,
+      Map<String, byte[]> known,
+      StandardJavaFileManager platform,
+      PrintStream told)
+      throws IOException {
     Errors errors = new Errors(told);
-    Outputs outputs = new Outputs(platform);
+    Outputs outputs = new Outputs(platform, known);
     List<JavaFileObject> files = new ArrayList<>();
     sources.forEach((name, text) -> files.add(new Source(name, text)));
     JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
@@ -119,7 +164,7 @@ public final class Compile {
     Map<String, byte[]> made = new TreeMap<>();
     outputs.made.forEach((path, bytes) -> made.put(path, bytes.toByteArray()));
     String about = suite.main + "\n" + suite.waysToFail + "\n";
-    made.put("classes/suite.txt", about.getBytes(StandardCharsets.UTF_8));
+    made.put(ABOUT, about.getBytes(StandardCharsets.UTF_8));
     return made;
   }
 
@@ -157,12 +202,50 @@ public final class Compile {
     }
   }
 
-  /** Keeps classes in memory, by whose they are. */
+  /** A class of the solution, for its suites. */
+  private static final class Known extends SimpleJavaFileObject {
+    final String name;
+    private final byte[] bytes;
+
+    Known(String path, byte[] bytes) {
+      super(URI.create("string:///known"), Kind.CLASS);
+      name = path.substring(path.lastIndexOf('/') + 1).replace(Kind.CLASS.extension, "");
+      this.bytes = bytes;
+    }
+
+    @Override
+    public InputStream openInputStream() {
+      return new ByteArrayInputStream(bytes);
+    }
+  }
+
+  /** Keeps classes in memory, by whose they are; finds those that were made before. */
   private static final class Outputs extends ForwardingJavaFileManager<JavaFileManager> {
     final Map<String, ByteArrayOutputStream> made = new TreeMap<>();
+    private final List<JavaFileObject> known = new ArrayList<>();
 
-    Outputs(JavaFileManager standard) {
+    Outputs(JavaFileManager standard, Map<String, byte[]> given) {
       super(standard);
+      given.forEach((path, bytes) -> known.add(new Known(path, bytes)));
+    }
+
+    @Override
+    public Iterable<JavaFileObject> list(
+        Location location, String packageName, Set<JavaFileObject.Kind> kinds, boolean recurse)
+        throws IOException {
+      Iterable<JavaFileObject> found = super.list(location, packageName, kinds, recurse);
+      boolean ours = location == StandardLocation.CLASS_PATH && packageName.isEmpty();
+      if (!ours || !kinds.contains(JavaFileObject.Kind.CLASS)) {
+        return found;
+      }
+      List<JavaFileObject> all = new ArrayList<>(known);
+      found.forEach(all::add);
+      return all;
+    }
+
+    @Override
+    public String inferBinaryName(Location location, JavaFileObject file) {
+      return file instanceof Known ? ((Known) file).name : super.inferBinaryName(location, file);
     }
 
     @Override

@@ -34,7 +34,7 @@ final class Server {
   private static final int LINE = 3;
   private static final int TEXT = 1 << 16;
   private static final int MODE = 0644;
-  private static final Pattern ENTRY = Pattern.compile("\\[\"([a-z.]+)\", (\\d+), \\d+\\]");
+  private static final Pattern ENTRY = Pattern.compile("\\[\"([a-z0-9./]+)\", (\\d+), \\d+\\]");
 
   private Server() {}
 
