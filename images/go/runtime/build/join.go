@@ -72,6 +72,9 @@ func join(solution, suite string, available *packages) (*program, error) {
 	if err := keepsNames(fset, parsed, tests, len(tests.Imports) == 0, available); err != nil {
 		return nil, err
 	}
+	if err := keepsVariables(fset, parsed, tests, available); err != nil {
+		return nil, err
+	}
 	made := &program{files: []string{solutionFile}}
 	made.look(tests)
 	if len(made.tests) == 0 {

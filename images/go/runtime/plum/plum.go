@@ -17,6 +17,7 @@ import (
 const (
 	reportFD   = 3
 	tokenFD    = 4
+	tokenBytes = 32
 	textLength = 500
 	// More failures are counted, and not told.
 	toldFailures = 20
@@ -48,6 +49,10 @@ func init() {
 	}
 	syscall.Close(tokenFD)
 	token = string(buffer[:have])
+	// Nobody starts it a second time, to try out which answer is right.
+	if have < tokenBytes || syscall.Unlink("program") != nil {
+		os.Exit(1)
+	}
 }
 
 // Begin says that the solution is loaded.
