@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from images.cpp.harness import program as cpp
+from images.cpp.harness.below import forbidden
 from images.cpp.harness.suite import bare_assertions, renamed_helpers
 from images.java.harness import files as java
 from images.rust.harness import crate as rust
+from images.rust.harness import meaning
+from images.typescript import harness as typescript
 
 
 @pytest.fixture
@@ -132,3 +135,68 @@ def test_a_main_class_of_the_solutions_own_gives_way_to_the_suites() -> None:
 def test_a_suite_imports_nothing_of_the_package_that_the_solution_had() -> None:
     made = java.sources("package a.b;\nclass S {}", "import a.b.S;\nclass Main {}", "")
     assert "a.b" not in made["files"]["suite.java"]
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        'asm("nop");',
+        'int f() { __asm__ volatile("nop"); }',
+        'as\\ \f\nm("nop");',
+        "template <class A> class std::vector<int, A> { };",
+        "namespace std { template <class A> struct basic_string<char, char_traits<char>, A> : A {}; }",
+        "#define V vector\nnamespace s = std; template <class A> class s::V<int, A> { };",
+    ],
+)
+def test_what_reaches_below_cpp_is_found(solution: str) -> None:
+    assert forbidden(solution) is not None
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        '// asm("nop")\nconst char* a = "asm"; const char* b = R"(asm("x"))"; int n = 1\'000;',
+        "template <> struct std::hash<P> { };",
+        "template <class T> class Stack<T*> { };",
+        "template <class T> auto f(T t) -> std::vector<T> { return {t}; }",
+        "template <class T> struct Node : public std::vector<T> { };",
+        "template <class T> std::vector<T> f(T t) { return {t}; }",
+    ],
+)
+def test_what_only_looks_as_if_it_reached_below_cpp_is_not_found(solution: str) -> None:
+    assert forbidden(solution) is None
+
+
+@pytest.mark.parametrize(
+    ("suite", "asked"),
+    [
+        ("assert!(f(1) == 2);", "plum_equal!(f(1) , 2);"),
+        ('assert!(f("a, ==)") == g(2, 3), "words {}", 1);', 'plum_equal!(f("a, ==)") , g(2, 3));'),
+        ("assert!(a == b && c);", "assert!(a == b && c);"),
+        ("assert!(f(|x| x == 1));", "assert!(f(|x| x == 1));"),
+        ("assert!(a != b);", "assert!(a != b);"),
+        ('let s = "assert!(a == b)";', 'let s = "assert!(a == b)";'),
+        ("assert!(a == ", "assert!(a == "),
+    ],
+)
+def test_plain_assertions_of_an_equality_are_asked_again(suite: str, asked: str) -> None:
+    assert meaning.asked_again("impl PartialEq<i32> for L {}", suite) == asked
+    assert meaning.asked_again("#[derive(PartialEq)] struct L;", suite) == suite
+
+
+def test_a_suite_with_a_main_function_begins_once() -> None:
+    suite = "class Main { public static void main(String[] args) throws Exception { f(); } }"
+    made = java.sources("class S {}", suite, "")["files"]["suite.java"]
+    (name,) = (word for word in made.split() if word.startswith("Plum") and "." not in word)
+    assert f"throws Exception {{ {name}.more(); f(); }}" in made
+
+
+@pytest.mark.parametrize(
+    "solution",
+    ["import { E } from './suite'", "import x = require('./s\\x75ite')", "import('./suite.ts')"],
+)
+def test_a_solution_cannot_import_its_suite(solution: str, prepared: str) -> None:
+    files = typescript.sources(solution, "test()", prepared)["files"]
+    assert "./not-there" in files["solution.ts"]
+    other = "import { a } from './other' // suite"
+    assert typescript.sources(other, "test()", prepared)["files"]["solution.ts"] == other

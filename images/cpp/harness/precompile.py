@@ -37,7 +37,7 @@ _SETS: tuple[frozenset[str], ...] = (
 )
 #: As in the command of language.toml: a precompiled header serves the same options only.
 _OPTIONS = ("-std=gnu++17", "-O0", "-w", "-pthread", "-DPLUM_SIDE=0")
-_RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
+RUNTIME = Path(__file__).resolve().parents[1] / "runtime"
 _LEADING = re.compile(
     r"\s+|//[^\n]*\n|/\*.*?\*/|using\s+namespace\s+std\s*;|#[ \t]*include[ \t]*<([^>\n]+)>[ \t]*(?=\n)",
     re.DOTALL,
@@ -76,8 +76,8 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
         OSError: the compiler does not do it.
     """
     compiler = tools["g++"]
-    include = f"-I{_RUNTIME}/include"
-    source = f"{_RUNTIME}/runtime.cpp"
+    include = f"-I{RUNTIME}/include"
+    source = f"{RUNTIME}/runtime.cpp"
     options = ("-std=gnu++17", "-O2", "-fno-exceptions", "-fno-rtti", "-fno-stack-protector")
     _run([compiler, *options, "-c", source, "-o", f"{folder}/runtime.o"])
     light = Path(folder, _LIGHT, _ALL)

@@ -7,11 +7,16 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from .precompile import arguments
+from .below import BLANK, SPLICE, forbidden, without_splices
+from .precompile import RUNTIME, arguments
 from .suite import bare_assertions, renamed_helpers
 
 #: Macros that a suite is made of, whether a solution defines them or a header.
-_KEPT = ("main", "assert", "NDEBUG", "PLUM_SIDE", "PLUM_TEXT", "PLUM_EXAMINE")
+_KEPT = (
+    *("main", "assert", "NDEBUG"),
+    *("PLUM_SIDE", "PLUM_TEXT", "PLUM_EXAMINE", "PLUM_HELD", "PLUM_FAILED"),
+    "PLUM_CHOSEN",
+)
 #: Macros of headers that solutions define again.
 _STANDARD = {
     "EOF": "(-1)",
@@ -24,13 +29,14 @@ _STANDARD = {
     "M_PI": "3.14159265358979323846",
     "NULL": "__null",
 }
-_SPLICE = re.compile(r"\\[ \t]*\r?\n")
-_SPACE = r"(?:[ \t]|/\*.*?\*/)"
+_SPACE = rf"(?:{BLANK}|/\*.*?\*/)"
 _DEFINED = re.compile(rf"(?:#|%:){_SPACE}*define{_SPACE}+(\w+)", re.DOTALL)
 #: With these a solution may say what is equal, also of the library's types.
-_BENDS = re.compile(r"\boperator\b|##|%:%:|\\\r?\n|\bnamespace\s+std\b|\btemplate\s*<\s*>")
+_BENDS = re.compile(rf"\boperator\b|##|%:%:|{SPLICE}|\bnamespace\s+std\b|\btemplate\s*<\s*>")
 #: A main function of the solution's own is a function like any other; the built-in macro would say
-#: what the file is called.
+#: what the file is called. No name that a suite's part needs of the runtime, or of the seam before
+#: it, is one that a solution knows: it could give the name to something of its own, or have the seam
+#: left out by what it leaves open.
 _PROGRAM = """#define __BASE_FILE__ "solution.cpp"
 #define main plum_main_of_the_solution
 #line 1 "solution.cpp"
@@ -40,21 +46,47 @@ _PROGRAM = """#define __BASE_FILE__ "solution.cpp"
 {undefined}
 #define PLUM_SIDE 1
 #define PLUM_TEXT(text) ""
+#define PLUM_HELD plum_held_{key}
+#define PLUM_FAILED plum_failed_{key}
+#define PLUM_CHOSEN plum_chosen_{key}
+typedef bool plum_truth_{key};
+extern "C" {{
+void PLUM_HELD(int side) noexcept;
+[[noreturn]] void PLUM_FAILED(int side, const char* expression, const char* file, int line,
+                              const char* function) noexcept;
+unsigned PLUM_CHOSEN() noexcept;
+}}
 {examined}
 #include <assert.h>
 #line 1 "suite.cpp"
 {suite}
 #line 1 "seam"
-extern "C" {{ int plum_other_checks(); bool plum_compares_right(); }}
-int plum_other_checks() {{ return {other_checks}; }}
-bool plum_compares_right() {{ return {compares_right}; }}
+extern "C" {{ int plum_other_checks_{key}(); bool plum_compares_right_{key}(); }}
+int plum_other_checks_{key}() {{ return {other_checks}; }}
+bool plum_compares_right_{key}() {{ plum_truth_{key} right = {compares_right}; return right; }}
 """
 _EXAMINED = """#include <plum_examine.h>
 #define PLUM_EXAMINE(...) plum_examine([&] { return plum_ask(PlumProbe() <= __VA_ARGS__); }),"""
 _NOT_EXAMINED = "#define PLUM_EXAMINE(...)"
+#: What the linker takes for a name, the unknown ones first where the runtime has what they name.
+_LINKED = (
+    *("plum_held_{key}=plum_held", "plum_failed_{key}=plum_failed"),
+    "plum_chosen_{key}=plum_chosen",
+    *(
+        "plum_other_checks=plum_other_checks_{key}",
+        "plum_compares_right=plum_compares_right_{key}",
+    ),
+)
+_REFUSED = '\n#error "a solution must not use {what}: it reaches below the language"\n'
 #: The name of a file that a solution cannot guess: it could put its text into the program.
 _NAME_BYTES = 16
+_KEY_BYTES = 8
 _WORD = re.compile(r"\w+")
+_HEADERS_WORDS = frozenset(
+    word
+    for header in ("assert.h", "plum_examine.h")
+    for word in _WORD.findall((RUNTIME / "include" / header).read_text(encoding="ascii"))
+)
 _OTHER_CHECK = re.compile(r"\breturn\s*[^;\s0]|\b(?:exit|abort|_Exit|quick_exit)\s*\(|\bthrow\b")
 _BROKEN = re.compile(
     r"^(?:expected|stray|missing terminating|unterminated|extended character)"
@@ -67,6 +99,8 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
 
     Without a suite: the solution alone, to be checked.
     """
+    if (what := forbidden(solution)) is not None:
+        solution += _REFUSED.format(what=what)
     if not suite:
         return {"files": {"program.cpp": f'#line 1 "solution.cpp"\n{solution}\n'}}
     other_checks = str(int(has_other_checks(suite)))
@@ -82,7 +116,9 @@ def one_file(
     seam: lines of the preprocessor between solution and suite. other_checks: an expression.
     """
     bends = _BENDS.search(solution) is not None
+    key = secrets.token_hex(_KEY_BYTES)
     text = _PROGRAM.format(
+        key=key,
         solution=solution,
         undefined="\n".join(seam),
         examined=_EXAMINED if bends else _NOT_EXAMINED,
@@ -91,18 +127,24 @@ def one_file(
         compares_right="!plum_lied" if bends else "true",
     )
     name = f"{secrets.token_hex(_NAME_BYTES)}.cpp"
-    return {"files": {name: text}, "arguments": [*arguments(solution, suite, prepared), name]}
+    linked = [f"-Wl,--defsym={pair.format(key=key)}" for pair in _LINKED]
+    given = [*arguments(solution, suite, prepared), *linked, name]
+    return {"files": {name: text}, "arguments": given}
 
 
 def seam_macros(solution: str, suite: str) -> list[str]:
     """What takes from the suite the solution's macros, and gives its functions other names."""
-    plain = _SPLICE.sub("", solution)
-    return [*_undefined(plain, suite), *renamed_helpers(solution, suite)]
+    return [*_undefined(solution, suite), *renamed_helpers(solution, suite)]
 
 
 def shown_suite(solution: str, suite: str) -> str:
     """The suite as the compiler is given it."""
     return bare_assertions(suite) if _BENDS.search(solution) is not None else suite
+
+
+def macros_of(text: str) -> list[str]:
+    """The names that `text` defines for the preprocessor."""
+    return _DEFINED.findall(without_splices(text))
 
 
 def has_other_checks(suite: str) -> bool:
@@ -112,9 +154,9 @@ def has_other_checks(suite: str) -> bool:
 
 def _undefined(solution: str, suite: str) -> list[str]:
     """Takes from the suite those macros of the solution that it names."""
-    words = set(_WORD.findall(suite)) | set(_WORD.findall(_PROGRAM + _EXAMINED))
+    words = set(_WORD.findall(suite)) | set(_WORD.findall(_PROGRAM + _EXAMINED)) | _HEADERS_WORDS
     lines = [f"#undef {name}" for name in _KEPT]
-    for name in _DEFINED.findall(solution):
+    for name in macros_of(solution):
         if name in words:
             lines.append(f"#undef {name}")
             lines += [f"#define {name} {_STANDARD[name]}"] if name in _STANDARD else []

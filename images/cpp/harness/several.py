@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .program import has_other_checks, one_file, seam_macros, shown_suite
+from .below import forbidden
+from .program import has_other_checks, macros_of, one_file, seam_macros, shown_suite
 from .suite import closing_bracket
 
 _NAME_BYTES = 8
@@ -28,21 +29,18 @@ _MAIN = re.compile(r"\bint\s+main\s*\(\s*(?:void)?\s*\)\s*(?=\{)")
 _ODD = re.compile(r"\\\r?\n|%:|<%|%>|\bR\"|\b(?:LR|UR|uR|u8R)\"|\b__\w|\basm\b|\bplum_|\r")
 #: What a solution's templates define when they are first used, wherever that is.
 _DEFINED_BY_USE = re.compile(r"\btemplate\b(?s:.*)\b(?:friend|static|thread_local)\b")
-_MACRO = re.compile(r"(?:#|%:)\s*define\s+(\w+)")
 #: What the text is made of that is put around the suites' functions.
 _OWN_WORDS = frozenset(
     ["case", "const", "extern", "int", "noexcept", "return", "static", "switch", "unsigned"]
 )
-_SPLICED = re.compile(r"def\w*\\\s")
 #: With these a solution counts what is compiled, or looks at how it is laid out in memory.
 _NOTICES = re.compile(r"__COUNTER__|__INCLUDE_LEVEL__|\bextern\b|\basm\b|\b__asm")
 _FUNCTION = """#line {line} "suite.cpp"
 static int {name}() {{ {body} return 0; }}
 """
 _DISPATCH = """#line 1 "seam"
-extern "C" unsigned plum_chosen() noexcept;
 int main() {{
-switch (plum_chosen()) {{ {cases} }}
+switch (PLUM_CHOSEN()) {{ {cases} }}
 __builtin_trap();
 }}
 """
@@ -62,7 +60,7 @@ def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[s
     """A program for each set of suites that differ in their main functions' bodies only."""
     if _DEFINED_BY_USE.search(solution) or _NOTICES.search(solution):
         return []
-    if _OWN_WORDS & {*_MACRO.findall(solution)} or _SPLICED.search(solution):
+    if _OWN_WORDS & {*macros_of(solution)} or forbidden(solution) is not None:
         return []
     alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
     parts: dict[int, Parts] = {}
@@ -91,7 +89,7 @@ def parts_of(suite: str) -> Parts | None:
     before = code[: mains[0].start()]
     if end < 0 or code[end + 1 :].strip() or "#" in code[start:] or '"' in code or "'" in code:
         return None
-    if before.count("{") != before.count("}") or _OWN_WORDS & {*_MACRO.findall(before)}:
+    if before.count("{") != before.count("}") or _OWN_WORDS & {*macros_of(before)}:
         return None
     line = suite.count("\n", 0, start) + 1
     return Parts(suite[: mains[0].start()], suite[start : end + 1], line)
@@ -114,6 +112,6 @@ def _unit(
         checks.append(str(int(has_other_checks(suites[index]))))
     before = next(iter(parts.values())).before
     text = f"{before}\n{''.join(functions)}{_DISPATCH.format(cases=' '.join(cases))}"
-    other_checks = f"(const int[]){{{', '.join(checks)}}}[plum_chosen()]"
+    other_checks = f"(const int[]){{{', '.join(checks)}}}[PLUM_CHOSEN()]"
     made = one_file(solution, seam, text, other_checks, prepared)
     return {**made, "suites": list(parts), "one_program": True}

@@ -10,9 +10,10 @@ constexpr int kReport = 3;
 constexpr int kToken = 4;
 constexpr int kTokenBytes = 32;
 constexpr int kAborted = 134;
+constexpr long kHere = -100;  // the folder that a path is in
 
 #if defined(__x86_64__)
-constexpr long kRead = 0, kWrite = 1, kClose = 3, kExitGroup = 231;
+constexpr long kRead = 0, kWrite = 1, kClose = 3, kGetpid = 39, kExitGroup = 231, kUnlinkat = 263;
 long call(long number, long a, long b = 0, long c = 0) {
   long result;
   asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c)
@@ -20,7 +21,7 @@ long call(long number, long a, long b = 0, long c = 0) {
   return result;
 }
 #elif defined(__aarch64__)
-constexpr long kRead = 63, kWrite = 64, kClose = 57, kExitGroup = 94;
+constexpr long kRead = 63, kWrite = 64, kClose = 57, kGetpid = 172, kExitGroup = 94, kUnlinkat = 35;
 long call(long number, long a, long b = 0, long c = 0) {
   register long x8 asm("x8") = number;
   register long x0 asm("x0") = a;
@@ -39,6 +40,7 @@ char token[kTokenBytes];
 unsigned char chosen;
 unsigned held;
 unsigned began;
+long process;
 
 // One line of the report, as JSON.
 class Line {
@@ -86,6 +88,12 @@ class Line {
   int size_ = 0;
 };
 
+// In a copy of the program, which answer is right could be tried out: so nothing that a suite
+// asserts is said there.
+void stay_in_first() {
+  while (call(kGetpid, 0) != process) call(kExitGroup, kAborted);
+}
+
 // Before the constructors of anything that is linked in.
 void take_token(int, char**, char**) {
   int have = 0;
@@ -95,9 +103,13 @@ void take_token(int, char**, char**) {
     if (got <= 0) break;
     have += static_cast<int>(got);
   }
+  while (have < kTokenBytes) call(kExitGroup, kAborted);
   for (char& c : token) c = static_cast<char>(~c);
   call(kRead, kToken, reinterpret_cast<long>(&chosen), 1);
   call(kClose, kToken);
+  // Nobody starts it a second time.
+  call(kUnlinkat, kHere, reinterpret_cast<long>("program"));
+  process = call(kGetpid, 0);
 }
 
 __attribute__((section(".preinit_array"), used)) void (*const at_start)(int, char**, char**) =
@@ -141,11 +153,14 @@ extern "C" unsigned plum_chance() noexcept {
 extern "C" unsigned plum_chosen() noexcept { return chosen; }
 
 extern "C" void plum_held(int side) noexcept {
-  if (side == 1) __atomic_fetch_add(&held, 1, __ATOMIC_RELAXED);
+  if (side != 1) return;
+  stay_in_first();
+  __atomic_fetch_add(&held, 1, __ATOMIC_RELAXED);
 }
 
 extern "C" [[noreturn]] void plum_failed(int side, const char* expression, const char* file,
                                          int line, const char* function) noexcept {
+  if (side == 1) stay_in_first();
   char digits[12];
   int at = sizeof digits - 1;
   digits[at] = '\0';
@@ -183,6 +198,7 @@ extern "C" int __wrap_main(int argc, char** argv, char** environment) {
   while (__atomic_exchange_n(&began, 1, __ATOMIC_RELAXED) != 0) call(kExitGroup, kAborted);
   Line().text("{\"event\":\"begin\"}").send();
   const int result = __real_main(argc, argv, environment);
+  stay_in_first();
   if (result != 0) {
     Line()
         .text("{\"event\":\"failed\",\"line\":0,\"expression\":\"main returned ")

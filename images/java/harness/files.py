@@ -8,6 +8,7 @@ no line of it.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,15 @@ _DECLARED = re.compile(
 #: Any class, wherever it stands.
 _ANY_DECLARED = re.compile(r"\b(?:class|record|enum|interface)\s+(\w+)")
 _WORD = re.compile(r"\w+")
+_MAIN = re.compile(r"\bstatic\b[\w\s]*\bvoid\s+main\s*\([^(){}]*\)[\w\s.,]*\{")
+#: A suite runs once: a solution that calls it could try out in there which answer is right.
+_ONCE = """
+class {name} {{
+  private static int[] left = {{0}};
+  static synchronized int more() {{ int[] now = left; left = new int[0]; return now[0]; }}
+}}
+"""
+_NAME_BYTES = 8
 
 
 def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
@@ -49,7 +59,7 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     return {
         "files": {
             "solution.java": _renamed(_without_package(solution), suite),
-            "suite.java": f"{head} {_without_package(suite)}",
+            "suite.java": f"{head} {_running_once(_without_package(suite))}",
         }
     }
 
@@ -97,6 +107,13 @@ def _renamed(solution: str, suite: str) -> str:
     for name in {*_DECLARED.findall(suite)} & {*_DECLARED.findall(solution)}:
         solution = re.sub(rf"\b{name}\b", f"{name}OfTheSolution", solution)
     return solution
+
+
+def _running_once(suite: str) -> str:
+    """The suite with main functions that do not begin a second time."""
+    name = f"Plum{secrets.token_hex(_NAME_BYTES)}"
+    guarded, found = _MAIN.subn(rf"\g<0> {name}.more();", suite)
+    return guarded + _ONCE.format(name=name) if found else suite
 
 
 def _without_imports_of(package: str, suite: str) -> str:

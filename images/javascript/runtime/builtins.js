@@ -4,7 +4,7 @@
 const { inspect } = require('util');
 
 const {
-  create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, hasOwn,
+  create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, preventExtensions,
 } = Object;
 const {
   apply, defineProperty: tryToDefine, get: lookUp, ownKeys,
@@ -12,15 +12,20 @@ const {
 
 const NAMESPACES = [
   Object, Reflect, JSON, Math, Number, String, Boolean, Symbol, BigInt, Array, Date, Promise,
-  RegExp, Map, Set, Error, Atomics, Intl, Buffer,
+  RegExp, Map, Set, WeakMap, WeakSet, Atomics, Intl, Buffer, Function, ArrayBuffer, DataView,
+  Error, AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
 ];
 // By these a suite may give a program another time and other chances.
 const REPLACED_BY_SUITES = new Set([Date.now, Math.random]);
+const KINDS_OF_FUNCTIONS = [async () => {}, function* generator() {}, async function* both() {}]
+  .map(getPrototypeOf);
+const GENERATORS = KINDS_OF_FUNCTIONS.slice(1).map((kind) => kind.prototype);
 // Objects that programs make inherit from these, and an assignment to an inherited property that
 // cannot be written fails: where programs do that, a setter gives the object one of its own.
 const GIVEN_TO_HEIRS = new Set([
-  Object, Function, Error, Array, Map, Set, Date,
-].map((constructor) => constructor.prototype));
+  ...[Object, Function, Error, Array, Map, Set, Date].map((constructor) => constructor.prototype),
+  ...GENERATORS,
+]);
 const FIXED = [
   ...GIVEN_TO_HEIRS,
   ...[
@@ -29,7 +34,19 @@ const FIXED = [
   ].map((constructor) => constructor.prototype),
   getPrototypeOf(Uint8Array.prototype),
 ];
-const ITERATORS = [[][Symbol.iterator](), new Map().entries(), new Set().values(), ''[Symbol.iterator]()];
+const ITERATORS = [
+  [][Symbol.iterator](), new Map().entries(), new Set().values(), ''[Symbol.iterator](),
+  ''.matchAll(/./g),
+].map(getPrototypeOf);
+// Between what a suite uses and what that inherits: a function that is put here hides one of those.
+const BETWEEN = [
+  ...ITERATORS, ...KINDS_OF_FUNCTIONS, ...GENERATORS,
+  ...[...ITERATORS, ...GENERATORS].map(getPrototypeOf),
+  ...[
+    Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
+    Float32Array, Float64Array, BigInt64Array, BigUint64Array,
+  ].map((constructor) => constructor.prototype),
+];
 // The language asks objects for these when it compares or prints them; a prototype that has none
 // gets none later.
 const HOOKS = ['toJSON', 'toString', 'valueOf', Symbol.toPrimitive, inspect.custom];
@@ -104,7 +121,10 @@ function keep() {
       if (!hasOwn(prototype, hook)) give(prototype, hook, lookUp(prototype, hook));
     }
   }
-  ITERATORS.forEach((iterator) => fix(getPrototypeOf(iterator)));
+  BETWEEN.forEach((prototype) => {
+    fix(prototype);
+    preventExtensions(prototype);
+  });
   const seen = [];
   for (const [object, key] of WATCHED) {
     const { value, get } = getOwnPropertyDescriptor(object, key);

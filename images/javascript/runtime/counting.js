@@ -56,11 +56,10 @@ function countedAssert(counter, inspect) {
     try {
       result = apply(original, this, args);
     } catch (error) {
-      if (apply(isInstance, AssertionError, [error])) {
-        const compared = error.operator !== undefined && args.length > 1;
-        if (compared) counter.fail(inspect(error.actual), inspect(error.expected));
-        else counter.fail();
-      }
+      // Whatever is thrown: what is compared can throw an error of its own.
+      const said = apply(isInstance, AssertionError, [error]) && error.operator !== undefined;
+      if (said && args.length > 1) counter.fail(inspect(error.actual), inspect(error.expected));
+      else counter.fail();
       throw error;
     }
     if (result !== null && typeof result === 'object' && typeof result.then === 'function') {

@@ -15,15 +15,27 @@ const CLOSED = new Set([
   'child_process', 'cluster', 'domain', 'inspector', 'inspector/promises', 'module', 'repl',
   'trace_events', 'v8', 'vm', 'wasi', 'worker_threads',
 ]);
-const SOLUTION = /^(\.\/)?solution(\.js)?$/;
+const SOLUTION = /^(\.\/)?solution(\.m?[jt]s)?$/;
 const REQUIRED = /\brequire\(\s*["']((?:node:)?[\w/]+)["']\s*\)/g;
 const SCHEME = /^node:/;
 // Node gives the files that it loads more than a candidate may have.
 const WRITABLE = [`${process.cwd()}/`, '/dev/shm/'];
 
+// Node asks /proc for this, which is not there. load: loads a module that candidates may not have.
+function answerForMemory(load) {
+  process.memoryUsage = () => {
+    const {
+      total_heap_size: heapTotal, used_heap_size: heapUsed, external_memory: external,
+    } = load('v8').getHeapStatistics();
+    return { rss: heapTotal + external, heapTotal, heapUsed, external, arrayBuffers: 0 };
+  };
+  process.memoryUsage.rss = () => process.memoryUsage().rss;
+}
+
 // Closes the loader itself, so that nothing reaches around `makeRequire`.
 function close() {
   const load = Module._load;
+  answerForMemory((name) => apply(load, Module, [name]));
   const resolve = Module._resolveFilename;
   Module._load = function _load(name, ...rest) {
     refuse(name);
@@ -38,6 +50,10 @@ function close() {
     'setUncaughtExceptionCaptureCallback']) {
     delete process[name];
   }
+  // By these it would be shown the suite's timers.
+  const hooks = require('async_hooks');
+  delete hooks.createHook;
+  delete hooks.executionAsyncResource;
   // This judge's own.
   for (const path of Object.keys(Module._cache)) delete Module._cache[path];
   process.execArgv.length = 0;

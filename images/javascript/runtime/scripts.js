@@ -10,6 +10,7 @@ const EXPORT_LIST = /^([ \t]*)export\s*\{([^}]*)\}(?!\s*from\b)/gm;
 const EXPORT_NAMED_DEFAULT = /^([ \t]*)export\s+default\s+((?:async\s+)?function\s*\*?|class)\s+(?!extends\b)([\w$]+)/gm;
 const EXPORT_DEFAULT = /^([ \t]*)export\s+default\b/gm;
 const EXPORT = /^([ \t]*)export\s+((?:async\s+)?function\s*\*?|class|const|let|var)(\s+)([\w$]+)/gm;
+const META = /\bimport\.meta\b/g;
 const OF_MODULES = /\b(?:import|export)\b/;
 
 function imported(all, space, clause, path) {
@@ -42,6 +43,7 @@ function withoutModules(text) {
     return `${space}${kind} ${name}`;
   };
   const script = text.replace(IMPORT, imported).replace(IMPORT_ONLY, '$1require($2)')
+    .replace(META, '({ url: "file:///solution.mjs" })')
     .replace(EXPORT_LIST, list).replace(EXPORT_NAMED_DEFAULT, main)
     .replace(EXPORT_DEFAULT, '$1exports.default =').replace(EXPORT, one);
   return `${script}\n;${exported.map(([called, local]) => `exports.${called} = ${local};`).join('')}`;

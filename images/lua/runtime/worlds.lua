@@ -155,8 +155,11 @@ local function new_world(modules)
     for metatable in next, metatables do
       local equal = rawget(metatable, "__eq")
       if equal ~= nil then
-        local answered, answer = pcall(equal, stranger(), stranger())
-        if answered and answer then return true end
+        -- One that is equal to strangers only, or only where it is asked itself.
+        for _, own in next, { stranger(), setmetatable({}, metatable) } do
+          local answered, answer = pcall(equal, own, stranger())
+          if answered and answer then return true end
+        end
       end
     end
     return false

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .build import arguments
+from .meaning import asked_again, hidden_method, shield
 
 #: With these a program runs code before its main function, or takes the place of a library's.
 _BY_HAND = re.compile(
@@ -38,25 +39,6 @@ _HEAD = (
     " #[test] fn plum_counts_other_checks() {{ ::{runtime}::other_checks({other_checks}) }} "
 )
 _INNER_ATTRIBUTES = re.compile(r"(?:\s+|//[^\n]*\n|/\*.*?\*/|#!\[[^\]]*\])*", re.DOTALL)
-#: What a suite means by these names is the language's, whatever a solution declares so.
-_PRELUDE = {
-    **{name: f"option::Option::{name}" for name in ("Some", "None")},
-    **{name: f"result::Result::{name}" for name in ("Ok", "Err")},
-    **{"Box": "boxed::Box", "Option": "option::Option", "String": "string::String"},
-    "Vec": "vec::Vec",
-    **{
-        f"{kind}{size}": f"primitive::{kind}{size}"
-        for kind in "iu"
-        for size in (8, 16, 32, 64, 128)
-    },
-    **{
-        name: f"primitive::{name}"
-        for name in ("bool", "char", "f32", "f64", "isize", "str", "usize")
-    },
-}
-_DECLARED = (
-    r"\b(?:struct|enum|union|trait|type|as)\s+(?:r#)?{name}\b|\benum\b[^{{]*{{[^}}]*\b{name}\b"
-)
 #: What a module can do that reaches beyond it, or by which it can tell what it is called.
 _FAR_REACHING = re.compile(
     r"\b(?:impl|derive|extern|unsafe|macro_export|macro_use|no_mangle|export_name|link_section"
@@ -81,6 +63,8 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     text = solution
     if (match := _BY_HAND.search(solution)) is not None:
         text += _REFUSED.format(word=next(filter(None, match.groups())))
+    elif (method := hidden_method(solution, suite)) is not None:
+        text += _REFUSED.format(word=f"a trait that hides the library's {method}")
     if not suite:
         return {"files": {"solution.rs": text}, "arguments": arguments(prepared)}
     return _crate(text, [suite], prepared)
@@ -90,7 +74,11 @@ def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[s
     """One crate with a module for each suite that nothing outside of it can notice."""
     if "plum_" in solution or _BY_HAND.search(solution) is not None:
         return []
-    places = [index for index, suite in enumerate(suites) if _FAR_REACHING.search(suite) is None]
+    places = [
+        index
+        for index, suite in enumerate(suites)
+        if _FAR_REACHING.search(suite) is None and hidden_method(solution, suite) is None
+    ]
     made = _crate(solution, [suites[index] for index in places], prepared)
     return [{**made, "suites": places, "one_program": True}]
 
@@ -113,24 +101,21 @@ def _suite_module(solution: str, suite: str, runtime: str) -> str:
     """The suite with its own macros and imports before it, on its first line."""
     meanings = {name: f"counted_{name}" for name in _COUNTED}
     meanings |= {name: f"library::{name}" for name in _MACROS}
+    meanings["plum_equal"] = "counted_equality"
     macros = " ".join(
         f"#[allow(unused_macros)] macro_rules! {name}"
         f" {{ ($($t:tt)*) => {{ ::{runtime}::{meaning}!($($t)*) }} }}"
         for name, meaning in meanings.items()
     )
-    shield = "".join(
-        f"#[allow(unused_imports)] use ::std::{path}; "
-        for name, path in _PRELUDE.items()
-        if re.search(_DECLARED.format(name=name), solution)
-    )
     head = _HEAD.format(
-        shield=shield,
+        shield=shield(solution),
         macros=macros,
         runtime=runtime,
         other_checks=int(_OTHER_CHECK.search(suite) is not None),
     )
     if _TEST.search(suite) is None and _MAIN.search(suite) is not None:
         head += _RUNS_MAIN
+    suite = asked_again(solution, suite)
     match = _INNER_ATTRIBUTES.match(suite)
     start = match.end() if match is not None else 0
     return suite[:start] + head + suite[start:]

@@ -48,12 +48,26 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
         shutil.copy(path, folder)
 
 
+#: The name of a module, wherever it is loaded from.
+_LOADED = re.compile(
+    r"(\b(?:from|import|require)\b(?:\s|\(|/\*.*?\*/|//[^\n]*\n)*)([\"'`])((?:\\.|(?!\2).)*)\2",
+    re.DOTALL,
+)
+
+
 def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     """Both files; without a suite the solution alone, to be checked."""
-    files = {"solution.ts": solution}
+    files = {"solution.ts": _LOADED.sub(_without_suite, solution)}
     if suite:
         files["suite.ts"] = _NOT_CHECKED + suite
     return {"files": files, "arguments": sorted(files)}
+
+
+def _without_suite(match: re.Match[str]) -> str:
+    """The compiler would put constants of the suite into a solution that imports it."""
+    before, quote, name = match.groups()
+    hidden = "suite" in name or "\\" in name
+    return f"{before}{quote}./not-there{quote}" if hidden else match[0]
 
 
 def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
@@ -64,7 +78,7 @@ def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[s
     files = {
         f"{number}/suite.ts": _NOT_CHECKED + suites[index] for number, index in enumerate(places)
     }
-    files["solution.ts"] = solution
+    files["solution.ts"] = _LOADED.sub(_without_suite, solution)
     return [{"files": files, "arguments": sorted(files), "suites": places, "one_program": False}]
 
 

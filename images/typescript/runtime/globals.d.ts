@@ -30,10 +30,38 @@ declare var AbortController: any; type AbortController = any;
 declare var AbortSignal: any; type AbortSignal = any;
 declare var Event: any; type Event = any;
 declare var EventTarget: any; type EventTarget = any;
+declare var Response: any; type Response = any;
+declare var Request: any; type Request = any;
+declare var Headers: any; type Headers = any;
+declare var Blob: any; type Blob = any;
+declare var FormData: any; type FormData = any;
+declare var ReadableStream: any; type ReadableStream<T = any> = any;
+declare var WritableStream: any; type WritableStream<T = any> = any;
+declare var TransformStream: any; type TransformStream<T = any, U = any> = any;
+declare var MessageChannel: any; type MessageChannel = any;
+declare var DOMException: any; type DOMException = any;
+type RequestInit = any;
+type BufferEncoding = any;
+interface ErrorConstructor {
+  captureStackTrace(target: object, constructor?: Function): void;
+  prepareStackTrace?: any;
+  stackTraceLimit: number;
+}
 declare namespace NodeJS {
   type Timeout = any;
   type Timer = any;
   type Immediate = any;
   type ErrnoException = any;
+  type ProcessEnv = any;
+  type Process = any;
+  type Platform = any;
+  type Signals = any;
+  type MemoryUsage = any;
+  type ReadableStream = any;
+  type WritableStream = any;
+  type ReadWriteStream = any;
+  type ArrayBufferView = any;
+  type TypedArray = any;
+  type Dict<T> = any;
 }
 declare module '*';

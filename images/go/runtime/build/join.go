@@ -87,6 +87,9 @@ func join(solution string, texts []string, available *packages) (*program, error
 		if err := keepsNames(fset, parsed, tests.file, tests.needsImports(), available); err != nil {
 			return nil, err
 		}
+		if err := keepsVariables(fset, parsed, tests.file, available); err != nil {
+			return nil, err
+		}
 		found := look(tests.file)
 		if len(found.tests) == 0 {
 			return nil, fmt.Errorf("%s:1:1: there is no test function", suiteFile)

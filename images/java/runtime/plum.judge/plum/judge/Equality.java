@@ -6,9 +6,11 @@ import java.lang.reflect.Modifier;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import jdk.internal.reflect.ReflectionFactory;
 
 /**
@@ -17,12 +19,18 @@ import jdk.internal.reflect.ReflectionFactory;
  * <p>A suite asks what the solution returns whether it equals the right answer.
  */
 final class Equality {
+  private static final int MOST_ITEMS = 1000;
+
   private Equality() {}
 
   /** Name of a class whose equality is a lie; null where there is none. */
   static String liar(List<Class<?>> classes) {
     for (Class<?> type : classes) {
-      if (ownEquals(type) && (isContainer(type) || equalsAnything(type))) {
+      boolean container = isContainer(type);
+      boolean lies = ownEquals(type)
+          ? container || equalsAnything(type)
+          : container && (equalsAnything(type) || losesItems(type));
+      if (lies) {
         return type.getName();
       }
     }
@@ -51,17 +59,59 @@ final class Equality {
     }
     List<Object> others = others();
     for (Object one : instances(type)) {
-      for (Object other : others) {
-        try {
+      try {
+        for (Object other : isContainer(type) ? containers(one) : others) {
           if (one.equals(other)) {
             return true;
           }
-        } catch (RuntimeException | LinkageError e) {
-          continue; // a cast that fails is no lie
         }
+      } catch (RuntimeException | LinkageError e) {
+        continue; // a cast that fails is no lie
       }
     }
     return false;
+  }
+
+  /** Containers of the same kind with as many items as `one` says that it has, and one more. */
+  private static List<Object> containers(Object one) {
+    int size = one instanceof Collection ? ((Collection<?>) one).size() : 0;
+    size = one instanceof Map ? ((Map<?, ?>) one).size() : size;
+    List<Object> made = new ArrayList<>();
+    for (int count : new int[] {Math.max(1, size), size + 1}) {
+      List<Integer> items = new SecureRandom().ints(Math.min(count, MOST_ITEMS)).boxed().toList();
+      made.add(new ArrayList<>(items));
+      made.add(new HashSet<>(items));
+      made.add(items.stream().collect(Collectors.toMap(i -> i, i -> i, (a, b) -> a)));
+    }
+    return made;
+  }
+
+  /** A suite that speaks of a library's container means that one, and not a class of its name. */
+  private static boolean losesItems(Class<?> type) {
+    try {
+      Class.forName("java.util." + type.getName());
+    } catch (ClassNotFoundException | LinkageError e) {
+      return false;
+    }
+    List<Integer> items = new SecureRandom().ints(2).boxed().toList();
+    Set<Object> held = new HashSet<>(items);
+    try {
+      for (Constructor<?> constructor : type.getDeclaredConstructors()) {
+        Class<?>[] wanted = constructor.getParameterTypes();
+        constructor.setAccessible(true);
+        if (wanted.length == 1 && wanted[0] == Collection.class) {
+          Object made = constructor.newInstance(items);
+          return !held.equals(new HashSet<>((Collection<?>) made));
+        }
+        if (wanted.length == 1 && wanted[0] == Map.class) {
+          Object made = constructor.newInstance(Map.of(items.get(0), items.get(1)));
+          return !Set.of(items.get(0)).equals(new HashSet<>(((Map<?, ?>) made).keySet()));
+        }
+      }
+      return false;
+    } catch (ReflectiveOperationException | RuntimeException | LinkageError e) {
+      return false; // it takes no such items
+    }
   }
 
   /** Values that nobody has seen. */
