@@ -120,8 +120,9 @@ def _rehearse(command: list[str], folder: str) -> None:
     token_in, token_out = os.pipe()
     os.write(token_out, b"0" * _TOKEN_BYTES)
     os.close(token_out)
-    # A shell puts them in their places; this process may need its own 3 and 4.
-    shell = f'exec "$@" 3>&{report_out} 4<&{token_in}'
+    # A shell puts them in their places; this process may need its own 3 and 4. By their paths: a
+    # plain shell knows no number above 9.
+    shell = f'exec "$@" 3>/dev/fd/{report_out} 4</dev/fd/{token_in}'
     try:
         done = subprocess.run(
             ["/bin/sh", "-c", shell, "sh", *command],
