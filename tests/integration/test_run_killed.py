@@ -26,7 +26,7 @@ from tests.integration.run_helpers import (
 )
 
 PROBLEMS, K = 60, 6
-KILLS = int(os.environ.get("PLUM_TEST_KILLS", "20"))
+KILLS = int(os.environ.get("PLUM_TEST_KILLS", "12"))
 
 
 def slowly(number: int, body: object) -> Reply | None:
