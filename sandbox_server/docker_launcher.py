@@ -18,6 +18,7 @@ import shutil
 import socket
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from sandbox_server.link import WorkerLink
 if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
+    from docker.types.daemon import CancellableStream
 
 _log = logging.getLogger("plum-sandbox")
 
@@ -240,32 +242,51 @@ def _begin(container: Container) -> None:
 
 async def _accept(listener: socket.socket, container: Container) -> socket.socket:
     loop = asyncio.get_running_loop()
+    logs = await asyncio.to_thread(_logs, container)
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             accepting = asyncio.ensure_future(loop.sock_accept(listener))
-            waiting = asyncio.ensure_future(asyncio.to_thread(_wait, container))
-            done, _ = await asyncio.wait({accepting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            ending = asyncio.ensure_future(asyncio.to_thread(_last_words, logs))
+            done, _ = await asyncio.wait({accepting, ending}, return_when=asyncio.FIRST_COMPLETED)
     except TimeoutError:
         await _end(container)
         raise WorkerFailed(f"container did not connect within {_CONNECT_TIMEOUT_S:.0f} s") from None
+    finally:
+        # Or the thread that reads them would be taken for as long as the container runs.
+        logs.close()
     if accepting in done:
         connection, _ = accepting.result()
         return connection
     accepting.cancel()
-    raise WorkerFailed(f"container ended before it connected: {waiting.result()}")
+    status = await asyncio.to_thread(_exit_status, container)
+    raise WorkerFailed(f"container ended before it connected: {status}{ending.result()}")
 
 
-def _wait(container: Container) -> str:
-    """How the container ended, and its last lines."""
+def _logs(container: Container) -> CancellableStream[bytes]:
     from docker.errors import APIError
 
-    last = b""
     try:
-        for line in container.logs(stream=True, follow=True):
-            last = (last + line)[-1000:]
-        return f"exit status {container.wait()['StatusCode']}: {last.decode(errors='replace')}"
+        return container.logs(stream=True, follow=True)
+    except APIError as e:  # removed as soon as it ended
+        raise WorkerFailed(f"container ended before it connected: {e.explanation or e}") from e
+
+
+def _last_words(logs: Iterable[bytes]) -> str:
+    """The end of what a container writes until it ends, or `logs` are closed."""
+    last = b""
+    for line in logs:
+        last = (last + line)[-1000:]
+    return last.decode(errors="replace")
+
+
+def _exit_status(container: Container) -> str:
+    """How the container ended, if that can still be told."""
+    from docker.errors import APIError
+
+    try:
+        return f"exit status {container.wait()['StatusCode']}: "
     except APIError:  # removed as soon as it ended
-        return last.decode(errors="replace")
+        return ""
 
 
 async def _end(container: Container) -> None:
