@@ -127,6 +127,24 @@ def test_a_macro_of_a_solution_is_none_of_its_suites(define: str, prepared: str)
     assert "\n#undef add\n" in made
 
 
+@pytest.mark.parametrize(
+    ("solution", "examined"),
+    [
+        ("using namespace std;\nint add() { return 0; }", False),
+        ("namespace std { struct less; }", True),
+        ("using namespace std;\nnamespace std { struct less; }", True),
+        ("#define using\nusing namespace std { struct less; }", True),
+        ("using /* */ namespace std;", True),
+        ("using namespace std;\nbool operator==(A, B);", True),
+    ],
+)
+def test_values_are_examined_where_a_solution_may_have_changed_what_is_equal(
+    solution: str, examined: bool, prepared: str
+) -> None:
+    (made,) = cpp.sources(solution, "int main() {}", prepared)["files"].values()
+    assert ("#include <plum_examine.h>" in made) is examined
+
+
 def test_a_main_class_of_the_solutions_own_gives_way_to_the_suites() -> None:
     made = java.sources("public class Main { Main m; }\nclass S {}", "public class Main {}", "")
     assert made["files"]["solution.java"].startswith("public class MainOfTheSolution { MainOf")

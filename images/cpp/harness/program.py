@@ -32,7 +32,9 @@ _STANDARD = {
 _SPACE = rf"(?:{BLANK}|/\*.*?\*/)"
 _DEFINED = re.compile(rf"(?:#|%:){_SPACE}*define{_SPACE}+(\w+)", re.DOTALL)
 #: With these a solution may say what is equal, also of the library's types.
-_BENDS = re.compile(rf"\boperator\b|##|%:%:|{SPLICE}|\bnamespace\s+std\b|\btemplate\s*<\s*>")
+_BENDS = re.compile(
+    rf"\boperator\b|##|%:%:|{SPLICE}|(?<!\busing )\bnamespace\s+std\b|\btemplate\s*<\s*>"
+)
 #: A main function of the solution's own is a function like any other; the built-in macro would say
 #: what the file is called. No name that a suite's part needs of the runtime, or of the seam before
 #: it, is one that a solution knows: it could give the name to something of its own, or have the seam
@@ -115,7 +117,7 @@ def one_file(
 
     seam: lines of the preprocessor between solution and suite. other_checks: an expression.
     """
-    bends = _BENDS.search(solution) is not None
+    bends = _bends(solution)
     key = secrets.token_hex(_KEY_BYTES)
     text = _PROGRAM.format(
         key=key,
@@ -139,7 +141,13 @@ def seam_macros(solution: str, suite: str) -> list[str]:
 
 def shown_suite(solution: str, suite: str) -> str:
     """The suite as the compiler is given it."""
-    return bare_assertions(suite) if _BENDS.search(solution) is not None else suite
+    return bare_assertions(suite) if _bends(solution) else suite
+
+
+def _bends(solution: str) -> bool:
+    """Whether it may have made library types equal to what they are not."""
+    # `using namespace std` opens nothing, as long as `using` is the language's.
+    return _BENDS.search(solution) is not None or "using" in macros_of(solution)
 
 
 def macros_of(text: str) -> list[str]:
