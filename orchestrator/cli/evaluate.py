@@ -103,6 +103,19 @@ def evaluate(
         sandbox.open(languages) as client,
     ):
         evaluation = measure(problems, sampler, client, settings, render, journal=journal)
+    _publish(evaluation, policy, benchmark, output, as_json=as_json)
+    return INCOMPLETE if evaluation.not_executed else 0
+
+
+def _publish(
+    evaluation: Evaluation,
+    policy: Policy,
+    benchmark: Path,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Writes `output`, if there is to be one, and prints a summary."""
     if output is not None:
         output.write_text(json.dumps(evaluation.to_json()) + "\n", encoding="utf-8")
         if not evaluation.not_executed:
@@ -112,7 +125,6 @@ def evaluate(
         click.echo(json.dumps(named | evaluation.summary()))
     else:
         _print(evaluation)
-    return INCOMPLETE if evaluation.not_executed else 0
 
 
 def _print(evaluation: Evaluation) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,32 +17,12 @@ from sandbox_server.worker.language import load_language
 from sandbox_server.worker.programs.hooks import Hooks
 from sandbox_server.worker.programs.prepared import find_or_prepare
 from sandbox_server.worker.toolchain import fill
-from tests.worker_process import IMAGES, WorkerProcess
+from tests.conformance.conftest import StartWorker
+from tests.worker_process import IMAGES
 
 _CASES = Path(__file__).parent / "cases"
 LANGUAGES = sorted(path.name for path in _CASES.iterdir() if path.name != "python")
 CASES = [(name, path) for name in LANGUAGES for path in sorted((_CASES / name).rglob("*.toml"))]
-
-StartWorker = Callable[[str], WorkerProcess]
-
-
-@pytest.fixture(scope="module")
-def worker_of() -> Iterator[StartWorker]:
-    started: dict[str, WorkerProcess] = {}
-
-    def find(language: str) -> WorkerProcess:
-        if language not in started:
-            started[language] = WorkerProcess(1, language=language)
-        worker = started[language]
-        if worker.first["op"] != "ready":
-            reason = worker.first["reason"]
-            assert "apt-get install" in reason, reason
-            pytest.skip(reason)
-        return worker
-
-    yield find
-    for worker in started.values():
-        worker.close()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from sandbox_server.worker.protocol import MOST_TESTS
 from tests.adversarial.jailed import processes
+from tests.conformance.conftest import StartWorker
 from tests.worker_process import WorkerProcess, descendants
 
 _CASES = Path(__file__).parent / "cases"
@@ -21,7 +22,6 @@ _FACTS = ("verdict", "phase", "message", "assertions", "proof")
 #: Names of files that are drawn by chance, and numbers that a runtime gives out as it likes.
 _CHANCE = re.compile(r"[0-9a-f]{32}|goroutine \d+|/tmp/cc\w+")
 
-StartWorker = Callable[[str], WorkerProcess]
 
 #: A right and a wrong assertion about a solution that adds, and what is no suite.
 SUITES = {
@@ -78,25 +78,6 @@ def _together(worker: WorkerProcess, solution: str, *tests: str, **limits: Any) 
     found = worker.execute_together(solution, *tests, **limits)
     assert [_facts(result) for result in found] == [_facts(result) for result in alone]
     return [result["verdict"] for result in found]
-
-
-@pytest.fixture(scope="module")
-def worker_of() -> Iterator[StartWorker]:
-    started: dict[str, WorkerProcess] = {}
-
-    def find(language: str) -> WorkerProcess:
-        if language not in started:
-            started[language] = WorkerProcess(1, language=language)
-        worker = started[language]
-        if worker.first["op"] != "ready":
-            reason = worker.first["reason"]
-            assert "apt-get install" in reason, reason
-            pytest.skip(reason)
-        return worker
-
-    yield find
-    for worker in started.values():
-        worker.close()
 
 
 def _some_cases() -> Iterator[tuple[str, Path]]:
