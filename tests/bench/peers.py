@@ -2,15 +2,14 @@
 
     python tests/bench/peers.py PEER COUNT pass|fail
 
-Prints one JSON object: seconds, per_second, p50_ms, p99_ms. The interpreter must
-have the peer's package installed. Two executions run at a time, one per core.
+Prints one JSON object: seconds in all, and latencies_ms of each. The interpreter must
+have the peer's package installed. One execution per core runs at a time.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -89,17 +88,6 @@ def _timed(execute: Callable[[str], bool], source: str) -> tuple[bool, float]:
     return passed, (time.perf_counter() - started) * 1e3
 
 
-def summary(seconds: float, latencies_ms: list[float]) -> dict[str, float]:
-    """The figures of one series."""
-    cuts = statistics.quantiles(latencies_ms, n=100)
-    return {
-        "seconds": seconds,
-        "per_second": len(latencies_ms) / seconds,
-        "p50_ms": cuts[49],
-        "p99_ms": cuts[98],
-    }
-
-
 def main() -> None:
     name, count, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     source = RIGHT if kind == "pass" else WRONG
@@ -112,7 +100,7 @@ def main() -> None:
     wrong = [passed for passed, _ in outcomes if passed is not (kind == "pass")]
     if wrong:
         sys.exit(f"{name}: {len(wrong)} of {count} were judged wrongly")
-    print(json.dumps(summary(seconds, [ms for _, ms in outcomes])))
+    print(json.dumps({"seconds": seconds, "latencies_ms": [ms for _, ms in outcomes]}))
 
 
 if __name__ == "__main__":
