@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.benchmarks.read import FORMATS as BENCHMARK_FORMATS
 from orchestrator.check_codes import CHECK_CODES, Meaning
 from orchestrator.recipe_export import ExportSection, read_export_section
 from orchestrator.recipe_generation import (
@@ -19,15 +20,12 @@ from orchestrator.recipe_generation import (
     read_generation_section,
     read_quality_section,
 )
-from orchestrator.recipe_instructions import (
-    BENCHMARK_FORMATS,
-    InstructionsSection,
-    read_instructions_section,
-)
+from orchestrator.recipe_instructions import InstructionsSection, read_instructions_section
 from orchestrator.recipe_sandbox import SandboxSection, read_sandbox_section
 from orchestrator.recipe_table import RecipeTable
+from orchestrator.sampling.backends import BACKENDS
+from orchestrator.sampling.bounds import NEW_TOKENS, SAMPLES, TEMPERATURE, TOP_P
 
-SAMPLING_BACKENDS = ("transformers", "openai", "vllm")
 TRAIN_METHODS = ("kto", "dpo", "sft")
 
 
@@ -175,15 +173,15 @@ def _run(table: RecipeTable) -> RunSection:
 def _sampling(table: RecipeTable | None) -> SamplingSection | None:
     if table is None:
         return None
-    backend = table.choice("backend", SAMPLING_BACKENDS, "transformers")
+    backend = table.choice("backend", BACKENDS, "transformers")
     model = table.text("model")
     section = SamplingSection(
         backend=backend,
         model=model if backend == "openai" else table.folder_or_name("model"),
-        k=table.integer("k", 20, 1, 10_000),
-        temperature=table.number("temperature", 1.0, 0.0, 2.0),
-        top_p=table.number("top_p", 1.0, 0.001, 1.0),
-        max_new_tokens=table.integer("max_new_tokens", 1024, 1, 1_000_000),
+        k=table.integer("k", 20, *SAMPLES),
+        temperature=table.number("temperature", 1.0, *TEMPERATURE),
+        top_p=table.number("top_p", 1.0, *TOP_P),
+        max_new_tokens=table.integer("max_new_tokens", 1024, *NEW_TOKENS),
         prompt_style=table.choice("prompt_style", ("chat", "plain"), "chat"),
         show_start_code=table.flag("show_start_code", True),
         base_urls=table.urls("base_urls"),
@@ -244,15 +242,15 @@ def _train(table: RecipeTable | None, sampling: SamplingSection | None) -> Train
 
 def _evaluation(table: RecipeTable) -> EvaluationSection:
     path = table.file("path")
-    samples = table.integer("samples", 0, 0, 10_000)
+    samples = table.integer("samples", 0, 0, SAMPLES[1])
     section = EvaluationSection(
         name=table.text("name", path.stem),
         path=path,
-        format=table.choice("format", BENCHMARK_FORMATS, "humaneval"),
+        format=table.choice("format", tuple(BENCHMARK_FORMATS), "humaneval"),
         greedy=table.flag("greedy", True),
         samples=samples,
-        temperature=table.number("temperature", 1.0, 0.0, 2.0),
-        k=table.integers("k", (1,), 1, 10_000),
+        temperature=table.number("temperature", 1.0, *TEMPERATURE),
+        k=table.integers("k", (1,), *SAMPLES),
         limit=table.optional_integer("limit", 1, 10**9),
     )
     if samples and max(section.k) > samples:

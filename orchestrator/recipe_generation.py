@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.recipe_table import RecipeTable
+from orchestrator.sampling.bounds import NEW_TOKENS, TEMPERATURE
 
 PROVIDERS = ("openai", "batch", "recorded")
 _PROMPT_PRICE = "usd_per_million_prompt_tokens"
@@ -68,8 +69,8 @@ def read_generation_section(table: RecipeTable | None) -> GenerationSection | No
     section = GenerationSection(
         provider=provider,
         answers_per_problem=table.optional_integer("answers_per_problem", 1, 64),
-        temperature=table.number("temperature", 0.7, 0.0, 2.0),
-        max_tokens=table.integer("max_tokens", 2048, 1, 1_000_000),
+        temperature=table.number("temperature", 0.7, *TEMPERATURE),
+        max_tokens=table.integer("max_tokens", 2048, *NEW_TOKENS),
         concurrency=table.integer("concurrency", 8, 1, 1024),
         max_retries=table.integer("max_retries", 6, 0, 100),
         timeout_s=table.number("timeout_s", 300.0, 0.1, 86_400.0),

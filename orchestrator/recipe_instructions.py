@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.benchmarks.read import FORMATS as BENCHMARK_FORMATS
 from orchestrator.recipe_table import RecipeTable
 
 INSTRUCTION_FORMATS = ("oss_instruct", "evol_instruct", "sharegpt", "plain")
-BENCHMARK_FORMATS = ("humaneval", "mbpp", "plain")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _decontamination(table: RecipeTable) -> DecontaminationSection:
         benchmarks.append(
             BenchmarkFile(
                 path=item.file("path"),
-                format=item.choice("format", BENCHMARK_FORMATS, "humaneval"),
+                format=item.choice("format", tuple(BENCHMARK_FORMATS), "humaneval"),
             )
         )
         item.finish()

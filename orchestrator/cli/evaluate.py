@@ -7,8 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from orchestrator.benchmarks.read import read_benchmark
+from orchestrator.benchmarks.read import FORMATS, read_benchmark
 from orchestrator.cli.evaluate_options import measure_options, policy_options
 from orchestrator.cli.sandbox_options import SandboxChoice, sandbox_options
 from orchestrator.cli.stages import INCOMPLETE, run_and_print
@@ -33,7 +34,7 @@ from orchestrator.sampling.policy import Policy
 @click.option(
     "--format",
     "shape",
-    type=click.Choice(["humaneval", "mbpp", "plain"]),
+    type=click.Choice(tuple(FORMATS)),
     default="humaneval",
     show_default=True,
     help="Shape of the benchmark's rows. The first two are also those of HumanEval+ and MBPP+; "
@@ -84,11 +85,7 @@ def evaluate(
     have no score).
     """
     if run_dir is not None:
-        if policy is not None or benchmark is not None:
-            raise click.UsageError(
-                "--run-dir measures the recipe's policies on its benchmarks: "
-                "leave out --model and --benchmark"
-            )
+        _refuse_others("recipe", "run_dir", "as_json")
         return run_and_print(recipe, run_dir, ["evaluate"], as_json)
     if recipe is not None:
         raise click.UsageError("a recipe is measured within its run: give --run-dir too")
@@ -105,6 +102,20 @@ def evaluate(
         evaluation = measure(problems, sampler, client, settings, render, journal=journal)
     _publish(evaluation, policy, benchmark, output, as_json=as_json)
     return INCOMPLETE if evaluation.not_executed else 0
+
+
+def _refuse_others(*known: str) -> None:
+    """Raises click.UsageError where the command line holds an option that is not `known`."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        # Not those of the environment, which may be set for other calls too.
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in known:
+            raise click.UsageError(
+                "--run-dir measures the recipe's policies on its benchmarks, as the recipe says: "
+                f"leave out {parameter.opts[0]}"
+            )
 
 
 def _publish(

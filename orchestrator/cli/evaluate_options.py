@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestrator.cli.numbers import Number
 from orchestrator.evaluate import EvaluationSettings
+from orchestrator.sampling.backends import BACKENDS
+from orchestrator.sampling.bounds import NEW_TOKENS, SAMPLES, TEMPERATURE, TOP_P
 from orchestrator.sampling.policy import Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,7 +24,7 @@ def policy_options(command: F) -> F:
     @click.option("--model", help="Folder or hub name of the policy; the served name for openai.")
     @click.option(
         "--backend",
-        type=click.Choice(["transformers", "openai", "vllm"]),
+        type=click.Choice(BACKENDS),
         default="transformers",
         show_default=True,
         help="What samples: a library here, or an OpenAI-compatible endpoint.",
@@ -93,22 +96,22 @@ def measure_options(command: F) -> F:
         "--greedy/--no-greedy", default=True, show_default=True, help="Measure pass@1 greedily."
     )
     @click.option(
-        "--n", type=click.IntRange(0), default=0, show_default=True,
+        "--n", type=click.IntRange(0, SAMPLES[1]), default=0, show_default=True,
         help="Samples per problem for pass@k.",
     )  # fmt: skip
     @click.option(
-        "--k", "ks", type=click.IntRange(1), multiple=True, default=[1], show_default=True,
+        "--k", "ks", type=click.IntRange(*SAMPLES), multiple=True, default=[1], show_default=True,
         help="Each k of pass@k, at most n; may be given many times.",
     )  # fmt: skip
-    @click.option("--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True)
-    @click.option(
-        "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True
-    )
+    @click.option("--temperature", type=Number(*TEMPERATURE), default=1.0, show_default=True)
+    @click.option("--top-p", type=Number(*TOP_P), default=1.0, show_default=True)
     @click.option(
         "--stop", multiple=True,
         help="Text before which a completion ends; may be given many times.",
     )  # fmt: skip
-    @click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True)
+    @click.option(
+        "--max-new-tokens", type=click.IntRange(*NEW_TOKENS), default=512, show_default=True
+    )
     @click.option("--seed", type=int, default=0, show_default=True)
     @functools.wraps(command)
     def with_settings(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.numbers import Number
 from orchestrator.cli.stages import as_data, describe
 from orchestrator.status import Count, Status, read_status
 from orchestrator.store.progress import Moment
@@ -26,7 +27,7 @@ from orchestrator.store.progress import Moment
 @click.option("--watch", is_flag=True, help="Go on until nobody works on the run any more.")
 @click.option(
     "--every",
-    type=click.FloatRange(0.1, 3600.0),
+    type=Number(0.1, 3600.0),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

@@ -147,7 +147,7 @@ def stored_samples(journal: Path) -> int:
         (["--model", "m", "--benchmark", "b.jsonl"], "b.jsonl:1: prompt is missing"),
         (["--model", "m", "--benchmark", "absent"], "absent"),
         (["--model", "m", "--benchmark", "b.jsonl", "--n", "2", "--k", "3"], "[1, --n 2]"),
-        (["--model", "m", "--benchmark", "b.jsonl", "--temperature", "-1"], "0<=x<=10"),
+        (["--model", "m", "--benchmark", "b.jsonl", "--temperature", "-1"], "0.0<=x<=2.0"),
         (
             ["--model", "m", "--benchmark", "b.jsonl", "--backend", "vllm", "--engine", "dtype"],
             "is not NAME=VALUE",
@@ -156,7 +156,12 @@ def stored_samples(journal: Path) -> int:
         (["--model", "m", "--base-url", "http://a"], "--backend openai and --base-url need each"),
         (["--model", "m", "--backend", "openai", "--base-url", "a:1"], "'a:1' does not begin with"),
         (["--model", "./none", "--benchmark", "good.jsonl"], "the policy './none': no such folder"),
-        (["--model", "m", "--run-dir", "run"], "leave out --model and --benchmark"),
+        (["--temperature", "3"], "3.0 is not in the range 0.0<=x<=2.0"),
+        (["--temperature", "nan"], "nan is not a number"),
+        (["--top-p", "0"], "0.0 is not in the range 0.001<=x<=1.0"),
+        (["--model", "m", "--run-dir", "run"], "as the recipe says: leave out --model"),
+        (["--run-dir", "run", "--output", "o.json"], "as the recipe says: leave out --output"),
+        (["--run-dir", "run", "--slots", "2"], "as the recipe says: leave out --slots"),
         (["recipe.toml"], "--run-dir"),
     ],
 )
