@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import json
 import logging
 import os
@@ -17,8 +18,9 @@ from sandbox_server.cli_workers import WorkerOptions, worker_options
 from sandbox_server.errors import GatewayError, StartupError
 from sandbox_server.evidence import Ready
 from sandbox_server.languages import known_languages
-from sandbox_server.server import Server, Settings, Tls
+from sandbox_server.server import Server, Settings
 from sandbox_server.serving import probe, serve_until_stopped
+from sandbox_server.tls import Tls
 
 _DEFAULT_ADDRESS = "127.0.0.1:50061"
 
@@ -49,9 +51,10 @@ def plum_sandbox() -> None:
 
     \b
     Exit codes of every command:
-      0  done, or stopped as asked by SIGTERM or SIGINT
-      1  cannot start; the reason is on standard error
-      2  a bad option
+      0    done, or stopped as asked by SIGTERM or SIGINT
+      1    cannot start; the reason is the last line on standard error
+      2    a bad option
+      130  interrupted before it served
     """
 
 
@@ -240,14 +243,20 @@ def main() -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s"
     )
     try:
-        code = plum_sandbox.main(standalone_mode=False)
+        code = plum_sandbox.main(prog_name="plum-sandbox", standalone_mode=False)
     except click.ClickException as e:
         e.show()
         code = e.exit_code
     except GatewayError as e:
         print(f"plum-sandbox: {e}", file=sys.stderr)
         code = 1
+    except OSError as e:
+        if e.filename is not None or e.errno != errno.ENOSPC:
+            raise  # a defect of ours is shown whole
+        print(f"plum-sandbox: standard output: {e.strerror}", file=sys.stderr)
+        code = 1
     except (click.Abort, KeyboardInterrupt):
+        print("plum-sandbox: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -37,7 +37,7 @@ def choose_languages(
 ) -> list[Language]:
     """The languages called `wanted`, in that order.
 
-    may_lack: leave out those that are unknown.
+    may_lack: leave out those that are unknown, unless all are.
 
     Raises:
         StartupError: one of them is unknown, named twice, or none is wanted.
@@ -45,13 +45,14 @@ def choose_languages(
     known = {language.name: language for language in known_languages(images)}
     if list(wanted) == [ALL]:
         return list(known.values())
-    if may_lack:
-        wanted = [name for name in wanted if name in known]
     if not wanted:
         raise StartupError("no language to serve; known: " + (", ".join(known) or "none"))
+    unknown = [name for name in wanted if name not in known]
+    if unknown and (not may_lack or len(unknown) == len(wanted)):
+        names = ", ".join(map(repr, unknown))
+        raise StartupError(f"unknown language {names}; known: {', '.join(known) or 'none'}")
+    wanted = [name for name in wanted if name in known]
     for name in wanted:
-        if name not in known:
-            raise StartupError(f"unknown language {name!r}; known: {', '.join(known) or 'none'}")
         if list(wanted).count(name) > 1:
             raise StartupError(f"language {name!r} is named twice")
     return [known[name] for name in wanted]

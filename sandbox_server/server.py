@@ -17,10 +17,12 @@ from sandbox_server.dispatcher import Dispatcher
 from sandbox_server.errors import StartupError
 from sandbox_server.languages import Language
 from sandbox_server.launcher import Launcher
+from sandbox_server.listening import listen
 from sandbox_server.metrics import Metrics
 from sandbox_server.roster import Roster
 from sandbox_server.service import SERVICE_NAME, SandboxService
 from sandbox_server.supervisor import Supervisor
+from sandbox_server.tls import Tls, server_credentials
 
 _log = logging.getLogger("plum-sandbox")
 
@@ -29,18 +31,7 @@ _MAX_RECEIVE_BYTES = 64 << 20
 _STREAMS_PER_CONNECTION = 1024
 #: A health service that serves for as long as the process is well, whatever becomes of workers.
 _LIVE = "live"
-_UNIX = "unix:"
-_LAST_PORT = 65535
 _FLUSH_S = 0.5
-
-
-@dataclass(frozen=True)
-class Tls:
-    """Files in PEM form. client_ca: clients must show a certificate it has signed."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,9 @@ class Server:
         """
         try:
             server = self._grpc = self._build_grpc()
-            addresses = [self._bind(server, address) for address in self._settings.listen]
+            tls = self._settings.tls
+            credentials = None if tls is None else server_credentials(tls)
+            addresses = [listen(server, address, credentials) for address in self._settings.listen]
             await self._health.set(_LIVE, health_pb2.HealthCheckResponse.SERVING)
             self._set_health()
             await self._roster.start(self._languages)
@@ -160,27 +153,6 @@ class Server:
         reflection.enable_server_reflection(names, server)
         return server
 
-    def _bind(self, server: grpc.aio.Server, address: str) -> str:
-        tls = self._settings.tls
-        host, _, port_text = address.rpartition(":")
-        # gRPC would take another port for one that is missing or too large.
-        if not address.startswith(_UNIX) and not (
-            host and port_text.isdecimal() and int(port_text) <= _LAST_PORT
-        ):
-            raise StartupError(
-                f"cannot listen on {address}: not host:port, port within [0, {_LAST_PORT}]"
-            )
-        try:
-            if tls is None or address.startswith(_UNIX):
-                port = server.add_insecure_port(address)
-            else:
-                port = server.add_secure_port(address, _credentials(tls))
-        except RuntimeError as e:
-            raise StartupError(f"cannot listen on {address}: {e}") from e
-        if address.startswith(_UNIX):
-            return address
-        return f"{host}:{port}"
-
     def _serve_metrics(self, port: int) -> None:
         try:
             self._metrics.serve(port)
@@ -194,17 +166,3 @@ class Server:
             task = asyncio.ensure_future(self._health.set(name, value))
             self._health_tasks.add(task)
             task.add_done_callback(self._health_tasks.discard)
-
-
-def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    def read(path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as e:
-            raise StartupError(f"TLS: {e}") from e
-
-    return grpc.ssl_server_credentials(
-        [(read(tls.key), read(tls.certificate))],
-        root_certificates=None if tls.client_ca is None else read(tls.client_ca),
-        require_client_auth=tls.client_ca is not None,
-    )

@@ -33,7 +33,7 @@ async def serve_until_stopped(
     on_ready: called with the addresses and the languages once they are served.
 
     Raises:
-        StartupError: the server did not start.
+        StartupError: the server did not start, or the end of the input cannot be waited for.
     """
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[float] = loop.create_future()
@@ -55,7 +55,12 @@ async def serve_until_stopped(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     if stop_at_eof:
-        loop.add_reader(_STDIN, on_input)
+        try:
+            loop.add_reader(_STDIN, on_input)
+        except OSError as e:
+            raise StartupError(
+                f"--stop-at-eof: standard input is no pipe, whose end could be waited for: {e}"
+            ) from e
     server = make_server()
     starting = asyncio.ensure_future(server.start())
     stopping.add_done_callback(lambda _: starting.cancel())

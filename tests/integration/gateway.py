@@ -76,8 +76,9 @@ def main() -> None:
     """The program."""
     from sandbox_server.languages import Language
     from sandbox_server.process_launcher import ProcessLauncher
-    from sandbox_server.server import Server, Settings, Tls
+    from sandbox_server.server import Server, Settings
     from sandbox_server.serving import serve_until_stopped
+    from sandbox_server.tls import Tls
 
     logging.basicConfig(level=logging.INFO)
     parser = argparse.ArgumentParser()
@@ -86,17 +87,16 @@ def main() -> None:
     parser.add_argument("--queue", type=int, default=1024)
     parser.add_argument("--token-file", type=Path)
     parser.add_argument("--metrics-port", type=int)
-    parser.add_argument("--tls", type=Path, help="folder with cert.pem and key.pem")
+    parser.add_argument("--tls", type=Path, nargs="+", help="certificate, key, client authority")
     parser.add_argument("--stop-at-eof", action="store_true")
     options = parser.parse_args()
-    tls = options.tls
     settings = Settings(
-        listen=[options.listen] if tls is None else ["localhost:0"],
+        listen=[options.listen] if options.tls is None else ["localhost:0"],
         slots=options.slots,
         queue=options.queue,
         auth_token_file=options.token_file,
         metrics_port=options.metrics_port,
-        tls=None if tls is None else Tls(tls / "cert.pem", tls / "key.pem", None),
+        tls=None if options.tls is None else Tls(*[*options.tls, None][:3]),
     )
     launcher = ProcessLauncher(options.slots, command=[sys.executable, str(WORKER)])
     asyncio.run(
