@@ -16,7 +16,8 @@ from orchestrator.errors import InputError
 from orchestrator.folders import make_folder
 from orchestrator.progress import Progress
 from orchestrator.recipe import Recipe, load_recipe
-from orchestrator.sandbox.client import SandboxClient, Tls, read_token
+from orchestrator.sandbox.access import read_token
+from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
 from orchestrator.store.database import Database, open_writer
 from orchestrator.store.progress import Moment, record_moment
@@ -30,6 +31,8 @@ _MAY_CHANGE = (
     "label.early_stop",
     "sandbox.addresses",
     "sandbox.ca",
+    "sandbox.certificate",
+    "sandbox.key",
     "sandbox.launcher",
     "sandbox.retry_for_s",
     "sandbox.slots",
@@ -79,7 +82,7 @@ class Run:
             client = SandboxClient(
                 addresses,
                 token=None if settings.token_file is None else read_token(settings.token_file),
-                tls=None if settings.ca is None else Tls(settings.ca),
+                tls=settings.tls,
                 retry_s=settings.retry_for_s,
             )
             self._clients.append(self._resources.enter_context(client))

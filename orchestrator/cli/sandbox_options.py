@@ -12,8 +12,17 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from orchestrator.sandbox.client import SandboxClient, Tls, read_token
+from orchestrator.cli.numbers import Number
+from orchestrator.errors import InputError
+from orchestrator.sandbox.access import Tls, read_certificates, read_key, read_token
+from orchestrator.sandbox.addresses import address_problem
+from orchestrator.sandbox.bounds import LAUNCHERS, RETRY_FOR_S, SLOTS
+from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import open_sandbox
+
+#: Options that say something of the server that is started for the call, or of one that runs.
+_OF_OUR_OWN = ("launcher", "slots")
+_OF_A_RUNNING_ONE = ("sandbox_token_file", "sandbox_ca", "sandbox_cert", "sandbox_key")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +35,7 @@ class SandboxChoice:
     launcher: str
     slots: int | None
     token_file: Path | None
-    ca: Path | None
+    tls: Tls | None
     retry_for: float
 
     @contextmanager
@@ -34,7 +43,7 @@ class SandboxChoice:
         """A client of it. An embedded server serves `languages` and is stopped at the end.
 
         Raises:
-            InputError: the token or certificate file is no good.
+            InputError: the file of the token or one of TLS is no good.
             SandboxError: the embedded server did not come up.
         """
         first = self.addresses[0] if self.addresses else None
@@ -43,7 +52,7 @@ class SandboxChoice:
             with SandboxClient(
                 addresses,
                 token=None if self.token_file is None else read_token(self.token_file),
-                tls=None if self.ca is None else Tls(self.ca),
+                tls=self.tls,
                 retry_s=self.retry_for,
             ) as client:
                 yield client
@@ -61,29 +70,42 @@ def sandbox_options(command: F) -> F:
     )
     @click.option(
         "--launcher",
-        type=click.Choice(["process", "docker"]),
+        type=click.Choice(LAUNCHERS),
         default="process",
         show_default=True,
         help="How the server that is started runs its workers.",
     )
     @click.option(
         "--slots",
-        type=click.IntRange(1, 4096),
+        type=click.IntRange(*SLOTS),
         help="Executions at one time in the server that is started.  [default: cores]",
     )
     @click.option(
         "--sandbox-token-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        callback=_that_serves(read_token),
         help="The bearer token that the running server asks for.",
     )
     @click.option(
         "--sandbox-ca",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        callback=_that_serves(read_certificates),
         help="Use TLS; the running server's certificate is signed by this authority (PEM).",
     )
     @click.option(
+        "--sandbox-cert",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        callback=_that_serves(read_certificates),
+        help="Our certificate, for a running server that demands one (PEM).",
+    )
+    @click.option(
+        "--sandbox-key",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Its private key (PEM).",
+    )
+    @click.option(
         "--retry-for",
-        type=click.FloatRange(0.0, 86400.0),
+        type=Number(*RETRY_FOR_S),
         default=60.0,
         show_default=True,
         metavar="SECONDS",
@@ -97,24 +119,58 @@ def sandbox_options(command: F) -> F:
         slots: int | None,
         sandbox_token_file: Path | None,
         sandbox_ca: Path | None,
+        sandbox_cert: Path | None,
+        sandbox_key: Path | None,
         retry_for: float,
         **rest: Any,
     ) -> Any:
         _check_together(sandbox)
-        choice = SandboxChoice(sandbox, launcher, slots, sandbox_token_file, sandbox_ca, retry_for)
+        tls = _tls(sandbox_ca, sandbox_cert, sandbox_key)
+        choice = SandboxChoice(sandbox, launcher, slots, sandbox_token_file, tls, retry_for)
         return command(sandbox=choice, **rest)
 
     return with_choice  # type: ignore[return-value]
 
 
+def _that_serves(
+    read: Callable[[Path], object],
+) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
+    """A callback of an option whose file `read` must take; otherwise click.BadParameter."""
+
+    def check(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
+        if file is not None:
+            try:
+                read(file)
+            except InputError as e:
+                raise click.BadParameter(str(e)) from e
+        return file
+
+    return check
+
+
+def _tls(ca: Path | None, certificate: Path | None, key: Path | None) -> Tls | None:
+    if (certificate is None) != (key is None):
+        raise click.UsageError("--sandbox-cert and --sandbox-key need each other")
+    if certificate is not None and key is not None:
+        if ca is None:
+            raise click.UsageError("--sandbox-cert needs --sandbox-ca")
+        try:
+            read_key(key, certificate)
+        except InputError as e:
+            raise click.UsageError(f"--sandbox-key {e}") from e
+    return None if ca is None else Tls(ca, certificate, key)
+
+
 def _check_together(addresses: Sequence[str]) -> None:
     """Raises click.UsageError where what was given has no meaning beside the rest."""
-    if not all(address.strip() for address in addresses):
-        raise click.UsageError("--sandbox: an address is empty")
+    for address in addresses:
+        wrong = address_problem(address)
+        if wrong is not None:
+            raise click.UsageError(f"--sandbox {address!r} {wrong}")
     kind = (
         "is for a server of the call's own, not with --sandbox" if addresses else "needs --sandbox"
     )
-    for name in ("launcher", "slots") if addresses else ("sandbox_token_file", "sandbox_ca"):
+    for name in _OF_OUR_OWN if addresses else _OF_A_RUNNING_ONE:
         # Not those of the environment, which may be set for other calls too.
         given = click.get_current_context().get_parameter_source(name)
         if given is ParameterSource.COMMANDLINE:

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import socket
 
+_LAST_PORT = 65535
+
+
+def address_problem(address: str) -> str | None:
+    """Why `address` cannot be that of a server; None where it can."""
+    _, _, port = address.rpartition(":")
+    # gRPC would take another port for one that is missing or too large.
+    if is_single(address) or (port.isdecimal() and 1 <= int(port) <= _LAST_PORT):
+        return None
+    return f"is neither unix:/path nor host:port with a port within [1, {_LAST_PORT}]"
+
 
 def is_single(address: str) -> bool:
     """Whether there can be only one server behind `address`."""

@@ -1,4 +1,4 @@
-"""The ranges of the sandbox's protocol, for refusing bad input before anything is sent."""
+"""The ranges of the sandbox's protocol and options, for refusing bad input before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ COUNTS = {
     "file_bytes": (64 << 10, 16 << 30),
     "open_files": (16, 65536),
 }
+
+#: Of a server that is started for a run or a call.
+LAUNCHERS = ("process", "docker")
+SLOTS = (1, 4096)
+#: Seconds for which an execution that found no server is tried again.
+RETRY_FOR_S = (0.0, 86_400.0)
 
 
 def limits_from(values: object) -> Limits:

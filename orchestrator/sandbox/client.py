@@ -8,8 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -19,7 +17,8 @@ from grpc import StatusCode
 from orchestrator.domain import CheckResult, CheckStatus, Execution
 from orchestrator.errors import InputError, SandboxError
 from orchestrator.sandbox import convert
-from orchestrator.sandbox.addresses import is_single, servers_behind
+from orchestrator.sandbox.access import Tls, read_certificates, read_key
+from orchestrator.sandbox.addresses import address_problem, is_single, servers_behind
 from orchestrator.sandbox.batch import Batch, Lane, Outcome
 from orchestrator.sandbox.bounds import source_problem
 from orchestrator.sandbox.info import ServerInfo
@@ -59,27 +58,6 @@ T = TypeVar("T")
 Asked = TypeVar("Asked")
 
 
-@dataclass(frozen=True)
-class Tls:
-    """Files in PEM form. ca: signs the servers' certificates. The others: to show who we are."""
-
-    ca: Path
-    certificate: Path | None = None
-    key: Path | None = None
-
-
-def read_token(path: Path) -> str:
-    """The bearer token in a file.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"the sandbox's token file {path}: {e}") from e
-
-
 class SandboxClient:
     """Executes and checks candidates. A context manager; usable from one thread at a time.
 
@@ -88,6 +66,9 @@ class SandboxClient:
     token: sent as bearer token.
     retry_s: how long an execution that found no server, no room or a lost worker is tried
         again before it is given up with an error.
+
+    Raises:
+        InputError: an address is none, or a file of TLS is no good.
     """
 
     def __init__(
@@ -99,7 +80,7 @@ class SandboxClient:
         retry_s: float = 60.0,
     ) -> None:
         if not addresses:
-            raise SandboxError("no address of a sandbox is given")
+            raise InputError("no address of a sandbox is given")
         self._addresses = list(addresses)
         self._retry_s = retry_s
         self._channels = [_channel(address, tls) for address in addresses]
@@ -237,16 +218,16 @@ class SandboxClient:
 
 
 def _channel(address: str, tls: Tls | None) -> grpc.Channel:
+    wrong = address_problem(address)
+    if wrong is not None:
+        raise InputError(f"sandbox {address!r} {wrong}")
     if tls is None or address.startswith("unix:"):
         return grpc.insecure_channel(address, options=_OPTIONS)
-    try:
-        credentials = grpc.ssl_channel_credentials(
-            tls.ca.read_bytes(),
-            None if tls.key is None else tls.key.read_bytes(),
-            None if tls.certificate is None else tls.certificate.read_bytes(),
-        )
-    except OSError as e:
-        raise SandboxError(f"TLS: {e}") from e
+    authority, key, certificate = read_certificates(tls.ca), None, None
+    if tls.certificate is not None and tls.key is not None:
+        certificate = read_certificates(tls.certificate)
+        key = read_key(tls.key, tls.certificate)
+    credentials = grpc.ssl_channel_credentials(authority, key, certificate)
     return grpc.secure_channel(address, credentials, options=_OPTIONS)
 
 

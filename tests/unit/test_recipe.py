@@ -165,6 +165,7 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
         ("k = 4", 'k = "4"', ["sampling.k = '4'", "whole number"]),
         ("k = 4", "k = true", ["sampling.k = True", "whole number"]),
         ("k = 4", "temperature = nan", ["sampling.temperature = nan"]),
+        ("k = 4", "temperature = 2.5", ["sampling.temperature = 2.5 is outside [0.0, 2.0]"]),
         ("k = 4", "temperature = 0.0", ["sampling.temperature", "k = 1"]),
         ("cpu_time_s = 2", "cpu_time_s = 0", ["sandbox.limits.cpu_time_s = 0", "[0.01, 3600.0]"]),
         (
@@ -187,6 +188,23 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
         ('launcher = "process"', 'address = "a:1"\naddresses = ["b:1"]', ["exclude each other"]),
         ('launcher = "process"', "addresses = []", ["sandbox.addresses", "is empty"]),
         ('launcher = "process"', 'token_file = "gone"', ["sandbox.token_file", "gone"]),
+        (
+            'launcher = "process"',
+            'token_file = "instructions.jsonl"',
+            ["sandbox.token_file = ", "instructions.jsonl: holds no token"],
+        ),
+        (
+            'launcher = "process"',
+            'ca = "recipe.toml"',
+            ["sandbox.ca = ", "recipe.toml: holds no certificate in PEM form"],
+        ),
+        ('launcher = "process"', 'key = "recipe.toml"', ["certificate and key need each other"]),
+        ('launcher = "process"', 'address = "a"', ["sandbox.address holds 'a'", "[1, 65535]"]),
+        (
+            'launcher = "process"',
+            'addresses = ["a:1", "b:65536"]',
+            ["sandbox.addresses holds 'b:65536'", "[1, 65535]"],
+        ),
         (
             'launcher = "process"',
             "retry_for_s = -1",
