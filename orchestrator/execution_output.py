@@ -62,6 +62,8 @@ def open_output(
     Raises:
         InputError: the file is not one of ours, is in use, or cannot be written.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is not a regular file; for standard output give -")
     try:
         file = _open_locked(path)
     except OSError as e:

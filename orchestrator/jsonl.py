@@ -124,7 +124,7 @@ def read_rows(path: Path, name: str | None = None) -> Iterator[Row]:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     where = f"{name}:{number}"
-                    yield Row(where, _object(where, _value(where, line)))
+                    yield Row(where, _object(where, _value(where, line.rstrip(b"\r\n"))))
     except (OSError, EOFError, zlib.error) as e:
         reason = getattr(e, "strerror", None) or str(e)
         after = f"cannot be read after line {number}: " if number else ""
@@ -149,7 +149,10 @@ def _value(where: str, data: bytes) -> Any:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
         raise InputError(f"{where}: is not UTF-8: {e}") from e
-    except ValueError as e:
+    except json.JSONDecodeError as e:
+        line = "" if e.lineno == 1 else f"line {e.lineno} "
+        raise InputError(f"{where}: is not JSON: {e.msg} at {line}column {e.colno}") from e
+    except ValueError as e:  # a number of too many digits
         raise InputError(f"{where}: is not JSON: {e}") from e
     except RecursionError as e:
         raise InputError(f"{where}: is not JSON: nested too deeply") from e

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from trainer.manifest import require_same
+from trainer.manifest import read_object, require_same
 from trainer.recipe import Recipe
 
 _IDENTITY = "identity.json"
@@ -24,12 +24,12 @@ def newest(recipe: Recipe, what: dict[str, Any]) -> Path | None:
     what: the training's identity.
 
     Raises:
-        InputError: the checkpoints are another training's.
+        InputError: the checkpoints are another training's, or nobody can tell whose.
     """
     identity = folder(recipe) / _IDENTITY
     if not identity.exists():
         return None
-    require_same(recipe.output_dir, json.loads(identity.read_text(encoding="utf-8")), what)
+    require_same(recipe.output_dir, read_object(identity), what)
     found = folder(recipe).glob("checkpoint-*")
     for checkpoint in sorted(found, key=lambda path: -int(path.name.split("-")[1])):
         try:

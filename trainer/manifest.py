@@ -42,14 +42,31 @@ def finished(recipe: Recipe, wanted: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest of this very training where it has been finished, else None.
 
     Raises:
-        InputError: the folder holds the result of another training.
+        InputError: the folder holds the result of another training, or a manifest that is none.
     """
     file = recipe.output_dir / _NAME
     if not file.exists():
         return None
-    manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    require_same(recipe.output_dir, manifest["identity"], wanted)
+    manifest = read_object(file)
+    require_same(recipe.output_dir, manifest.get("identity", {}), wanted)
     return manifest
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object that an earlier training wrote.
+
+    Raises:
+        InputError: it cannot be read, or is none.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise InputError(f"{file}: {e.strerror}") from e
+    except ValueError as e:
+        raise InputError(f"{file}: was not written by plum-train: {e}") from e
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: was not written by plum-train: it holds no object")
+    return found
 
 
 def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

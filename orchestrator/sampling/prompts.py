@@ -10,6 +10,9 @@ from orchestrator.errors import InputError, PlumError
 from orchestrator.problem import Problem
 from orchestrator.sampling.sampler import PromptSpec, Refused, SamplingSettings
 
+#: Characters of what a library says of its failure, which can be a page.
+_LONGEST_REASON = 300
+
 Render = Callable[[Problem], str]
 
 
@@ -88,7 +91,7 @@ def load_tokenizer(model: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as e:
-        raise PlumError(f"cannot load the tokenizer of {model!r}: {_first_line(e)}") from e
+        raise PlumError(f"cannot load the tokenizer of {model!r}: {_one_line(e)}") from e
 
 
 def encode(
@@ -118,5 +121,6 @@ def adds_special_tokens(tokenizer: Any, prompt: str) -> bool:
     return not (tokenizer.bos_token and prompt.startswith(tokenizer.bos_token))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

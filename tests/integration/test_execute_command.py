@@ -166,6 +166,14 @@ def test_files_that_are_not_ours_are_not_touched(execute: Command) -> None:
     assert (code, "is the input and the output" in err) == (2, True)
 
 
+def test_an_output_that_is_no_regular_file_is_refused(execute: Command) -> None:
+    execute.write(row("a"))
+    for device in ("/dev/null", "/dev/full"):
+        execute.output = Path(device)
+        code, _, err = execute()
+        assert (code, f"{device}: is not a regular file" in err) == (2, True)
+
+
 def test_input_that_is_missing_is_bad_input(execute: Command) -> None:
     code, _, err = execute()
     assert (code, "No such file" in err) == (2, True)

@@ -158,6 +158,27 @@ def test_checkpoints_of_another_training_are_not_gone_on_with(home: Path) -> Non
     assert "the data's content" in err
 
 
+def test_files_that_no_training_wrote_are_named(home: Path) -> None:
+    for name, content in (("manifest.json", "garbage"), ("checkpoints/identity.json", "[]")):
+        recipe = write_recipe(home, "foreign")
+        file = home / "foreign" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        code, _, err = finish(start("kto", recipe, "--resume"))
+        assert code == 2
+        assert f"{file}: was not written by plum-train" in err.splitlines()[-1]
+        shutil.rmtree(home / "foreign")
+
+
+def test_a_place_that_cannot_be_had_is_named_before_a_model_is_loaded(home: Path) -> None:
+    (home / "taken").touch()
+    recipe = write_recipe(home, "elsewhere")
+    recipe.write_text(recipe.read_text().replace('"elsewhere"', '"taken/policy"'))
+    code, _, err = finish(start("kto", recipe))
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{home / 'taken/policy'}: this folder cannot be made" in err
+
+
 def test_dpo_trains_on_balanced_pairs_of_the_same_rows(home: Path) -> None:
     code, out, err = finish(start("dpo", write_recipe(home, "dpo", "eval_share = 0.2\n")))
     assert code == 0, err

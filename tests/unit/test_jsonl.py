@@ -57,9 +57,11 @@ def test_any_bytes_are_rows_or_an_input_error_that_names_the_file(content: bytes
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{}\n\n{"a" 1}', "rows.jsonl:3: is not JSON"),
+        (b'{}\n\n{"a" 1}', "rows.jsonl:3: is not JSON: Expecting ':' delimiter at column 6"),
+        (b'{"a": 1\r\n{}\n', "rows.jsonl:1: is not JSON: Expecting ',' delimiter at column 8"),
+        (b"[{},\n {]", "rows.jsonl: is not JSON: Expecting property name enclosed in double"),
+        (b"[\n1 2]", "rows.jsonl: is not JSON: Expecting ',' delimiter at line 2 column 3"),
         (b'[{}, "x"]', "rows.jsonl[1]: is str, not an object"),
-        (b"[{}\n{}]", "rows.jsonl: is not JSON: Expecting ',' delimiter: line 2"),
         (b'{}\n{"a": "\xed\xa0\x80"}', "rows.jsonl:2: is not UTF-8"),
         ('{"a": 1}'.encode("utf-16-le"), "rows.jsonl:1: is not JSON"),
         (b'{"a": 1' + b"0" * 5000 + b"}", "rows.jsonl:1: is not JSON"),
