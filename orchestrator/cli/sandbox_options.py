@@ -58,59 +58,76 @@ class SandboxChoice:
                 yield client
 
 
-def sandbox_options(command: F) -> F:
-    """Adds the options; the command receives them as one `sandbox: SandboxChoice`."""
+def _that_serves(
+    read: Callable[[Path], object],
+) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
+    """A callback of an option whose file `read` must take; otherwise click.BadParameter."""
 
-    @click.option(
+    def check(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
+        if file is not None:
+            try:
+                read(file)
+            except InputError as e:
+                raise click.BadParameter(str(e)) from e
+        return file
+
+    return check
+
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_OPTIONS = (
+    click.option(
         "--sandbox",
         multiple=True,
         metavar="ADDRESS",
         help="A running server: host:port, dns:///name:port (all servers behind the name) or "
         "unix:/path. May be given several times. Without it a server is started for the call.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--launcher",
         type=click.Choice(LAUNCHERS),
         default="process",
         show_default=True,
         help="How the server that is started runs its workers.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--slots",
         type=click.IntRange(*SLOTS),
         help="Executions at one time in the server that is started.  [default: cores]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--sandbox-token-file",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=_FILE,
         callback=_that_serves(read_token),
         help="The bearer token that the running server asks for.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--sandbox-ca",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=_FILE,
         callback=_that_serves(read_certificates),
         help="Use TLS; the running server's certificate is signed by this authority (PEM).",
-    )
-    @click.option(
+    ),
+    click.option(
         "--sandbox-cert",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=_FILE,
         callback=_that_serves(read_certificates),
         help="Our certificate, for a running server that demands one (PEM).",
-    )
-    @click.option(
-        "--sandbox-key",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="Its private key (PEM).",
-    )
-    @click.option(
+    ),
+    click.option("--sandbox-key", type=_FILE, help="Its private key (PEM)."),
+    click.option(
         "--retry-for",
         type=Number(*RETRY_FOR_S),
         default=60.0,
         show_default=True,
         metavar="SECONDS",
         help="How long to try again when no server answers or all are full.",
-    )
+    ),
+)
+
+
+def sandbox_options(command: F) -> F:
+    """Adds the options; the command receives them as one `sandbox: SandboxChoice`."""
+
     @functools.wraps(command)
     def with_choice(
         *,
@@ -129,23 +146,10 @@ def sandbox_options(command: F) -> F:
         choice = SandboxChoice(sandbox, launcher, slots, sandbox_token_file, tls, retry_for)
         return command(sandbox=choice, **rest)
 
-    return with_choice  # type: ignore[return-value]
-
-
-def _that_serves(
-    read: Callable[[Path], object],
-) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
-    """A callback of an option whose file `read` must take; otherwise click.BadParameter."""
-
-    def check(context: click.Context, option: click.Parameter, file: Path | None) -> Path | None:
-        if file is not None:
-            try:
-                read(file)
-            except InputError as e:
-                raise click.BadParameter(str(e)) from e
-        return file
-
-    return check
+    wrapped: Any = with_choice
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
 
 
 def _tls(ca: Path | None, certificate: Path | None, key: Path | None) -> Tls | None:
