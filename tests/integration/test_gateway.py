@@ -315,6 +315,7 @@ def test_cancelled_calls_give_their_slots_back(channel: grpc.Channel) -> None:
 
 def test_a_client_with_little_is_not_made_to_wait_for_one_with_much(shared: Gateway) -> None:
     with shared.channel() as busy, shared.channel() as modest:
+        run_one(modest, "pass")  # is connected by now
         much = (item(str(i), "sleep 0.02") for i in range(300))
         stub = sandbox_pb2_grpc.SandboxServiceStub(busy)
         call = stub.ExecuteStream(much, metadata=(("plum-client-id", "busy"),), timeout=60)

@@ -14,6 +14,7 @@ from orchestrator.domain import Assertions, ExecutionResult, Phase, Usage, Verdi
 from orchestrator.quality.assertions import distinct_assertions, suite_key
 from orchestrator.quality.examine import Examiner, Finding, SuiteText, Trial
 from orchestrator.quality.mutants import python_mutants
+from orchestrator.quality.python_code import parse
 from orchestrator.quality.reorder import python_reordered
 from orchestrator.quality.stub import python_stub
 from orchestrator.recipe_generation import QualitySection
@@ -302,7 +303,8 @@ def test_layout_and_comments_make_no_other_suite() -> None:
 @given(st.text(), st.text())
 def test_arbitrary_text_never_raises(reference: str, suite: str) -> None:
     assert distinct_assertions(suite, "python") >= 0
-    assert python_stub(reference) is None or reference
+    stub = python_stub(reference)
+    assert stub is None or parse(stub) is not None
     assert len(python_mutants(reference, 3, 0)) <= 3
     found = python_reordered(reference, suite, 0)
     assert found is None or all(found)
