@@ -10,6 +10,15 @@
 
 from __future__ import annotations
 
+#: Characters of what a library says of its failure, which can be a page.
+_LONGEST_REASON = 500
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of a library says, for a message of ours: one line, and never none."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+
 
 class PlumError(Exception):
     """A failure that is explained in one line and needs no traceback."""

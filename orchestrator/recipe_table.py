@@ -140,14 +140,16 @@ class RecipeTable:
         return tuple(value)
 
     def file(self, key: str) -> Path:
-        """An existing file or folder, as an absolute path."""
+        """An existing file, as an absolute path."""
         path = self._base / Path(self.text(key)).expanduser()
         if not path.exists():
             raise self.error(key, f"= {self.text(key)!r}: there is no {path}")
+        if path.is_dir():
+            raise self.error(key, f"= {self.text(key)!r}: {path} is a folder")
         return path
 
     def optional_file(self, key: str) -> Path | None:
-        """An existing file or folder, as an absolute path, or None where the key is absent."""
+        """An existing file, as an absolute path, or None where the key is absent."""
         return self.file(key) if self._offers(key) else None
 
     def optional_place(self, key: str) -> Path | None:

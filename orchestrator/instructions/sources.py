@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.errors import InputError, PlumError
+from orchestrator.errors import InputError, PlumError, one_line
 from orchestrator.jsonl import Row, read_rows
 
 #: Rows of a Parquet file that are in memory at one time.
@@ -45,9 +45,9 @@ def read_dataset(name: str, config: str | None, split: str, revision: str | None
         for index, fields in enumerate(rows):
             yield Row(f"{where}[{index}]", dict(fields))
     except (DatasetNotFoundError, FileNotFoundError, ValueError) as e:
-        raise InputError(f"{where}: {_first_line(e)}") from e
+        raise InputError(f"{where}: {one_line(e)}") from e
     except (OSError, DatasetsError) as e:
-        raise PlumError(f"{where}: {_first_line(e)}") from e
+        raise PlumError(f"{where}: {one_line(e)}") from e
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -64,15 +64,11 @@ def _read_parquet(path: Path) -> Iterator[Row]:
                     yield Row(f"{path}[{index}]", fields)
                     index += 1
     except ArrowException as e:
-        raise InputError(f"{path}: is not Parquet that can be read: {_first_line(e)}") from e
+        raise InputError(f"{path}: is not Parquet that can be read: {one_line(e)}") from e
     except OSError as e:
-        reason = os.strerror(e.errno) if e.errno else _first_line(e)
+        reason = os.strerror(e.errno) if e.errno else one_line(e)
         raise InputError(f"{path}: {reason}") from e
 
 
 def _missing(error: ImportError, extra: str) -> PlumError:
     return PlumError(f"{error.name} is not installed: pip install 'plum-code[{extra}]' brings it")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import openai
 
-from orchestrator.errors import InputError, PlumError
+from orchestrator.errors import InputError, PlumError, one_line
 
 T = TypeVar("T")
 
@@ -121,10 +121,10 @@ class Endpoints:
             raise _Lost("answers with something that is no completion") from e
         except openai.APIError as e:
             if isinstance(e, openai.APIStatusError) and e.status_code in _REFUSED:
-                raise RequestRefused(_one_line(e)) from e
+                raise RequestRefused(_reason(e)) from e
             if not _may_be_repeated(e):
-                raise PlumError(f"{server}: {_one_line(e)}") from e
-            lost = _Lost(_one_line(e), _retry_after_s(e))
+                raise PlumError(f"{server}: {_reason(e)}") from e
+            lost = _Lost(_reason(e), _retry_after_s(e))
             server.rests_until = time.monotonic() + max(_REST_S, lost.retry_after_s)
             raise lost from e
         finally:
@@ -144,11 +144,10 @@ class _Lost(Exception):
         self.retry_after_s = retry_after_s
 
 
-def _one_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What went wrong; the cause says more than "Connection error."."""
     cause = error.__cause__
-    text = f"{error}" if cause is None else f"{error} ({cause})"
-    return " ".join(text.split())[:500]
+    return one_line(error) if cause is None else f"{one_line(error)} ({one_line(cause)})"
 
 
 def _may_be_repeated(error: openai.APIError) -> bool:

@@ -6,12 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import InputError, PlumError
+from orchestrator.errors import InputError, PlumError, one_line
 from orchestrator.problem import Problem
 from orchestrator.sampling.sampler import PromptSpec, Refused, SamplingSettings
-
-#: Characters of what a library says of its failure, which can be a page.
-_LONGEST_REASON = 300
 
 Render = Callable[[Problem], str]
 
@@ -91,7 +88,7 @@ def load_tokenizer(model: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as e:
-        raise PlumError(f"cannot load the tokenizer of {model!r}: {_one_line(e)}") from e
+        raise PlumError(f"cannot load the tokenizer of {model!r}: {one_line(e)}") from e
 
 
 def encode(
@@ -119,8 +116,3 @@ def encode(
 def adds_special_tokens(tokenizer: Any, prompt: str) -> bool:
     """Whether tokenizing `prompt` is to add a BOS: not where a template has written one already."""
     return not (tokenizer.bos_token and prompt.startswith(tokenizer.bos_token))
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.errors import PlumError
+from orchestrator.errors import PlumError, one_line
 from orchestrator.sampling.prompts import encode, load_tokenizer
 from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 
@@ -201,5 +201,5 @@ def _load_model(model: str) -> Any:
     try:
         loaded = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
     except (OSError, ValueError) as e:
-        raise PlumError(f"cannot load {model!r}: {str(e).strip().partition(chr(10))[0]}") from e
+        raise PlumError(f"cannot load {model!r}: {one_line(e)}") from e
     return loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")

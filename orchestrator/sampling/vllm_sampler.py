@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from orchestrator.errors import PlumError
+from orchestrator.errors import PlumError, one_line
 from orchestrator.sampling.prompts import encode, load_tokenizer
 from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 
@@ -40,7 +40,7 @@ class VllmSampler:
         except (ImportError, OSError, RuntimeError) as e:
             if not isinstance(e, ModuleNotFoundError) or e.name != "vllm":
                 # One of the libraries that it was built against is another release, mostly.
-                raise PlumError(f"vllm cannot be imported: {_brief(e)}") from e
+                raise PlumError(f"vllm cannot be imported: {one_line(e)}") from e
             raise PlumError(
                 "vllm is not installed: pip install 'plum-code[vllm]' brings it (it needs a GPU); "
                 "backend = 'transformers' works everywhere, and 'openai' with a vLLM server"
@@ -50,7 +50,7 @@ class VllmSampler:
             self._engine = LLM(model=model, **(engine or {}))
         except (OSError, RuntimeError, TypeError, ValueError, VLLMError) as e:
             raise PlumError(
-                f"vLLM's engine does not start with {model!r}: {_brief(e)}; its own log says more"
+                f"vLLM's engine does not start with {model!r}: {one_line(e)}; its own log says more"
             ) from e
         self._context: int = self._engine.model_config.max_model_len
 
@@ -109,11 +109,7 @@ class VllmSampler:
             ]
             outputs: list[Any] = self._engine.generate(inputs, params, use_tqdm=False)
         except VLLMClientError as e:
-            raise PlumError(f"vLLM refuses the request: {_brief(e)}") from e
+            raise PlumError(f"vLLM refuses the request: {one_line(e)}") from e
         except VLLMServerError as e:
-            raise PlumError(f"vLLM has failed: {_brief(e)}; its own log says more") from e
+            raise PlumError(f"vLLM has failed: {one_line(e)}; its own log says more") from e
         return outputs
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]

@@ -179,6 +179,7 @@ def test_every_setting_has_one_flat_key(tmp_path: Path) -> None:
             ["instructions.format", "did you mean 'oss_instruct'"],
         ),
         ('"instructions.jsonl"', '"gone.jsonl"', ["instructions.path", "gone.jsonl"]),
+        ('"instructions.jsonl"', '"policy"', ["instructions.path = 'policy'", "is a folder"]),
         ('launcher = "process"', 'launcher = "process"\naddress = "a:1"', ["exclude each other"]),
         (
             'launcher = "process"',
