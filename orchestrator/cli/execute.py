@@ -52,6 +52,8 @@ def execute(
     Examples:
       plum execute rows.jsonl --output verdicts.jsonl
       plum execute rows.jsonl --output verdicts.jsonl --sandbox dns:///sandbox:50061
+      plum execute rows.jsonl --output verdicts.jsonl --sandbox sandbox:50061 \\
+          --sandbox-ca ca.pem --sandbox-token-file token
       generate | plum execute - --output - > verdicts.jsonl
 
     \b

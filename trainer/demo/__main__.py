@@ -90,6 +90,11 @@ def demo(out: Path | None, **options: Any) -> None:
     demo only shows its result again; remove its folder to start over.
 
     \b
+    Examples:
+      scripts/demo
+      scripts/demo --seed 1 --out /tmp/demo
+
+    \b
     Exit codes: 0 done; otherwise those of `plum run`.
     """
     began = time.monotonic()
