@@ -78,15 +78,15 @@ def plum_sandbox() -> None:
 )
 @click.option(
     "--max-connection-age",
-    type=click.FloatRange(1.0, 1e6),
+    type=click.IntRange(1, 1_000_000),
     default=None,
     metavar="SECONDS",
     help="Ask clients to reconnect after this long, so that new replicas get traffic.",
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(0.0, 3600.0),
-    default=30.0,
+    type=click.IntRange(0, 3600),
+    default=30,
     show_default=True,
     metavar="SECONDS",
     help="How long running executions may take to finish after SIGTERM.",
@@ -118,8 +118,8 @@ def serve(
     options: WorkerOptions,
     slots: int,
     queue: int,
-    max_connection_age: float | None,
-    grace: float,
+    max_connection_age: int | None,
+    grace: int,
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,

@@ -178,6 +178,8 @@ def test_metrics_count_verdicts(tmp_path: Path) -> None:
         (["--tls-cert", "x"], "TLS needs both --tls-cert and --tls-key"),
         (["--runtime", "runsc"], "--runtime is for --launcher docker"),
         (["--slots", "0"], "0 is not in the range"),
+        (["--grace", "nan"], "'nan' is not a valid integer range"),
+        (["--max-connection-age", "0"], "0 is not in the range 1<=x<=1000000"),
     ],
 )
 def test_what_cannot_be_served_is_said_in_one_line(options: list[str], says: str) -> None:
