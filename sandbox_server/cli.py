@@ -18,11 +18,12 @@ from sandbox_server.cli_workers import WorkerOptions, worker_options
 from sandbox_server.errors import GatewayError, StartupError
 from sandbox_server.evidence import Ready
 from sandbox_server.languages import known_languages
-from sandbox_server.server import Server, Settings
-from sandbox_server.serving import probe, serve_until_stopped
 from sandbox_server.tls import Tls
 
 _DEFAULT_ADDRESS = "127.0.0.1:50061"
+
+#: What the `sandbox` extra brings to this process.
+_SANDBOX_EXTRA = ("docker", "grpc_health", "grpc_reflection", "prometheus_client")
 
 
 def _cores() -> int:
@@ -139,6 +140,10 @@ def serve(
       plum-sandbox serve --listen unix:/run/plum/sandbox.sock --json
       plum-sandbox serve --launcher attached --worker-dir /run/plum
     """
+    # Late: what these need is an extra, without which there is help nevertheless.
+    from sandbox_server.server import Server, Settings
+    from sandbox_server.serving import serve_until_stopped
+
     settings = Settings(
         listen=listen,
         slots=slots,
@@ -185,6 +190,8 @@ def selfcheck(
       plum-sandbox selfcheck
       plum-sandbox selfcheck --languages python --json
     """
+    from sandbox_server.serving import probe
+
     workers = options.workers(slots=1)
     languages = workers.languages if workers.present is None else workers.present()
     if not languages:
@@ -249,6 +256,12 @@ def main() -> None:
         code = e.exit_code
     except GatewayError as e:
         print(f"plum-sandbox: {e}", file=sys.stderr)
+        code = 1
+    except ModuleNotFoundError as e:
+        package = (e.name or "").split(".")[0]
+        if package not in _SANDBOX_EXTRA:
+            raise
+        print(f"plum-sandbox: no {package}: pip install 'plum-code[sandbox]'", file=sys.stderr)
         code = 1
     except OSError as e:
         if e.filename is not None or e.errno != errno.ENOSPC:

@@ -217,6 +217,22 @@ def test_files_of_tls_that_are_no_good_are_named_with_their_option(tmp_path: Pat
         assert str(refused.value).startswith(says)
 
 
+def test_without_its_extra_it_says_what_brings_it_and_helps_nevertheless() -> None:
+    program = (
+        "import sys; sys.modules['grpc_health'] = None; sys.argv[0] = 'plum-sandbox'\n"
+        "from sandbox_server.cli import main; main()"
+    )
+    for arguments, code, says in (
+        (["serve", "--help"], 0, ""),
+        (["serve"], 1, "no grpc_health: pip install 'plum-code[sandbox]'"),
+        (["selfcheck"], 1, "no grpc_health: pip install 'plum-code[sandbox]'"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (code, says and f"plum-sandbox: {says}\n")
+
+
 def test_a_full_disk_behind_standard_output_is_one_line() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
