@@ -14,14 +14,14 @@ FILE_TYPES = ("jsonl", "parquet")
 
 @dataclass(frozen=True)
 class ExportSection:
-    """`[export]`: the dataset files. `max_per_problem`: samples of one problem, of each label."""
+    """`[export]`: the dataset files. max_per_problem: rows of each label at most; None takes all."""
 
     formats: tuple[str, ...] = ("kto",)
     styles: tuple[str, ...] = ("plain",)
     file_types: tuple[str, ...] = ("jsonl",)
     max_per_problem: int | None = None
     pairs_per_problem: int = 4
-    test_share: float = 0.0  # of the problems, set aside
+    test_share: float = 0.0  # of the problems, set aside, in [0, 1)
 
 
 def read_export_section(table: RecipeTable | None) -> ExportSection | None:

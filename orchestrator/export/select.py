@@ -10,7 +10,7 @@ from itertools import chain
 
 from orchestrator.labels import Label, LabelReason
 from orchestrator.problem import Problem
-from orchestrator.recipe_export import FORMATS
+from orchestrator.recipe_export import ExportSection
 
 SPLITS = ("train", "test")
 #: The fate of a sample that became a row.
@@ -44,16 +44,10 @@ class LabelledProblem:
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class ExportSettings(ExportSection):
     """What is to be written, and the seed of every choice."""
 
     seed: int = 0
-    test_share: float = 0.0  # of the problems, in [0, 1)
-    max_per_problem: int | None = None  # rows of each label at most; None takes all
-    pairs_per_problem: int = 4
-    formats: tuple[str, ...] = FORMATS
-    styles: tuple[str, ...] = ("plain",)
-    file_types: tuple[str, ...] = ("jsonl",)
 
 
 #: Whether a sample is desirable (True), undesirable (False) or no row (None) in a dataset.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from orchestrator.errors import InputError, PlumError
@@ -54,15 +55,7 @@ def export_to(run: Run, section: ExportSection, folder: Path) -> StageSummary:
         _labelled(run, sampling),
         _renderers(run, section, sampling),
         folder,
-        ExportSettings(
-            seed=run.recipe.run.seed,
-            test_share=section.test_share,
-            max_per_problem=section.max_per_problem,
-            pairs_per_problem=section.pairs_per_problem,
-            formats=section.formats,
-            styles=section.styles,
-            file_types=section.file_types,
-        ),
+        ExportSettings(**asdict(section), seed=run.recipe.run.seed),
         Card(run.recipe_sha(), run.recipe.flat()),
     )
     counts = {name: n for name, n in summary.rows.items() if n}

@@ -38,6 +38,7 @@ from orchestrator.export.write import export as write_dataset
 from orchestrator.labels import Label, LabelPolicy, LabelReason, label_candidate, label_problem
 from orchestrator.pairs import balanced_pairs
 from orchestrator.problem import Problem
+from orchestrator.recipe_export import FORMATS
 
 GOOD = Label(True, LabelReason.PASSED)
 BAD = Label(False, LabelReason.FAILED)
@@ -63,12 +64,16 @@ def render(problem: Problem) -> str:
     return f"<user>{problem.instruction}<assistant>"
 
 
+def every_format(**settings: Any) -> ExportSettings:
+    return ExportSettings(formats=FORMATS, **settings)
+
+
 def export(
     problems: Iterable[LabelledProblem], folder: Path, settings: ExportSettings | None = None
 ) -> ExportSummary:
     renderers = {"plain": render, "conversational": lambda problem: problem.instruction}
     card = Card("abc", {"run.seed": 3, "instructions.path": "/secret/rows.jsonl"})
-    return write_dataset(problems, renderers, folder, settings or ExportSettings(), card)
+    return write_dataset(problems, renderers, folder, settings or every_format(), card)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -95,7 +100,7 @@ def test_rows_hold_the_rendered_prompt_and_the_raw_completion(tmp_path: Path) ->
 
 def test_every_sample_is_accounted_for(tmp_path: Path) -> None:
     problems = [labelled("p", ("a", GOOD), ("a", GOOD), ("b", BAD), ("c", CUT), ("d", BAD))]
-    summary = export(problems, tmp_path, ExportSettings(max_per_problem=1))
+    summary = export(problems, tmp_path, every_format(max_per_problem=1))
     assert summary.samples == {
         EXPORTED: 2,
         "merged: duplicate": 1,
@@ -108,7 +113,7 @@ def test_every_sample_is_accounted_for(tmp_path: Path) -> None:
 
 
 def test_equal_completions_with_unlike_labels_are_left_out() -> None:
-    chosen, fates = select(labelled("p", ("a", GOOD), ("a", BAD), ("b", GOOD)), ExportSettings())
+    chosen, fates = select(labelled("p", ("a", GOOD), ("a", BAD), ("b", GOOD)), every_format())
     assert [s.completion for s in chosen] == ["b"]
     assert fates[:2] == ["dropped: duplicates disagree"] * 2
 
@@ -117,7 +122,7 @@ def test_equal_completions_with_unlike_labels_are_left_out() -> None:
 def test_selection_gives_each_sample_one_fate_and_keeps_to_the_cap(
     samples: list[tuple[str, Label]],
 ) -> None:
-    chosen, fates = select(labelled("p", *samples), ExportSettings(max_per_problem=2))
+    chosen, fates = select(labelled("p", *samples), every_format(max_per_problem=2))
     assert len(fates) == len(samples)
     assert fates.count(EXPORTED) == len(chosen)
     assert len({s.completion for s in chosen}) == len(chosen)
@@ -127,7 +132,7 @@ def test_selection_gives_each_sample_one_fate_and_keeps_to_the_cap(
 
 
 def test_no_problem_is_on_both_sides_and_the_split_is_stable(tmp_path: Path) -> None:
-    settings = ExportSettings(test_share=0.3)
+    settings = every_format(test_share=0.3)
     export(many(100), tmp_path / "all", settings)
     export(many(50), tmp_path / "half", settings)
     train = {row["problem_id"] for row in rows(tmp_path / "all/kto/train.jsonl")}
@@ -152,7 +157,7 @@ def test_there_are_as_many_pairs_as_of_the_rarer_label_and_no_sample_is_in_two(
 
 
 def test_an_export_is_repeatable_and_named_by_its_hashes(tmp_path: Path) -> None:
-    settings = ExportSettings(test_share=0.2, max_per_problem=2)
+    settings = every_format(test_share=0.2, max_per_problem=2)
     first = export(many(20), tmp_path / "a", settings)
     again = export(many(20), tmp_path / "b", settings)
     assert first == again
@@ -164,7 +169,7 @@ def test_an_export_is_repeatable_and_named_by_its_hashes(tmp_path: Path) -> None
 
 
 def test_a_file_without_rows_is_not_left_behind(tmp_path: Path) -> None:
-    export(many(30), tmp_path, ExportSettings(test_share=0.5))
+    export(many(30), tmp_path, every_format(test_share=0.5))
     export(many(30), tmp_path, ExportSettings(formats=("kto",)))
     assert not (tmp_path / "kto/test.jsonl").exists()
     assert not list(tmp_path.rglob("*.tmp"))
@@ -184,7 +189,7 @@ def test_a_failed_export_leaves_the_last_one_and_nothing_of_its_own(tmp_path: Pa
 
 
 def test_conversational_rows_are_lists_of_messages(tmp_path: Path) -> None:
-    settings = ExportSettings(styles=("conversational",))
+    settings = every_format(styles=("conversational",))
     export([labelled("p", ("good", GOOD), ("bad", BAD))], tmp_path, settings)
     prompt = [{"role": "user", "content": "do p"}]
     good = [{"role": "assistant", "content": "good"}]
@@ -279,14 +284,14 @@ def test_no_row_says_more_of_a_completion_than_its_executions_do(
 def test_of_the_ablation_every_undesirable_row_does_not_run(
     samples: list[tuple[str, Label]],
 ) -> None:
-    chosen, fates = select(labelled("p", *samples), ExportSettings(), running_side)
+    chosen, fates = select(labelled("p", *samples), every_format(), running_side)
     assert len(fates) == len(samples)
     assert all(s.label is GOOD or s.label is BROKEN for s in chosen)
     assert not chosen or any(s.label is GOOD for s in chosen)
 
 
 def test_the_card_has_counts_recipe_and_hashes_and_no_folder(tmp_path: Path) -> None:
-    summary = export(many(20), tmp_path, ExportSettings(test_share=0.2))
+    summary = export(many(20), tmp_path, every_format(test_share=0.2))
     card = (tmp_path / "README.md").read_text()
     assert "`abc`" in card
     assert 'instructions.path = "rows.jsonl"' in card
@@ -300,7 +305,7 @@ def test_the_card_has_counts_recipe_and_hashes_and_no_folder(tmp_path: Path) -> 
 
 def test_the_cards_header_is_what_the_hub_reads(tmp_path: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
-    export(many(20), tmp_path, ExportSettings(test_share=0.2, styles=("plain", "conversational")))
+    export(many(20), tmp_path, every_format(test_share=0.2, styles=("plain", "conversational")))
     data = hub.DatasetCard.load(tmp_path / "README.md").data.to_dict()
     assert data["tags"] == ["code", "preference"]
     assert data["size_categories"] == ["n<1K"]
@@ -317,7 +322,7 @@ def test_the_cards_header_is_what_the_hub_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file_type", ["jsonl", "parquet"])
 def test_the_folder_loads_as_a_dataset(tmp_path: Path, file_type: str) -> None:
     datasets = pytest.importorskip("datasets")
-    settings = ExportSettings(
+    settings = every_format(
         test_share=0.3, styles=("plain", "conversational"), file_types=(file_type,)
     )
     problems = [labelled("odd", ("\ud800", GOOD), ("broken", BROKEN)), *many(30)]
