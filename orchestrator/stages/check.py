@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.domain import CheckStatus
+from orchestrator.errors import InputError
 from orchestrator.run import Run
 from orchestrator.store.samples import (
     add_checks,
@@ -21,8 +22,11 @@ def check(run: Run) -> StageSummary:
     """Checks what is not checked yet. A candidate that cannot be checked is only counted.
 
     Raises:
+        InputError: the recipe samples nothing.
         SandboxError: the sandbox cannot be reached, or does not start.
     """
+    if run.recipe.sampling is None:
+        raise InputError("the recipe has no [sampling]: there is nothing to check")
     if not run.recipe.check.enabled:
         return StageSummary("check", True, {}, ("switched off by the recipe",))
     drop_failed_checks(run.db)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from orchestrator.check_codes import fatal_codes
+from orchestrator.errors import InputError
 from orchestrator.labels import LabelPolicy, LabelReason
 from orchestrator.run import Run
 from orchestrator.stages.labelling import Labelling
@@ -23,8 +24,11 @@ def label(run: Run) -> StageSummary:
     """Labels what has no final label, and executes what is needed for it.
 
     Raises:
+        InputError: the recipe samples nothing.
         SandboxError: the sandbox cannot be reached, does not start, or executes nothing any more.
     """
+    if run.recipe.sampling is None:
+        raise InputError("the recipe has no [sampling]: there is nothing to label")
     problem_ids = problems_to_label(run.db)
     if not run.recipe.label.early_stop:
         # Also what has its labels: they do not change, but their candidates meet the rest.

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.errors import InputError
+from orchestrator.run import open_run
+from orchestrator.stages.pipeline import run_stages
 from orchestrator.store.database import open_reader
 from tests.integration.endpoint import Fault, serve_endpoint
 from tests.integration.http_server import Reply
@@ -82,6 +85,20 @@ def test_a_folder_without_a_run_needs_a_recipe(tmp_path: Path) -> None:
         done = plum(command, "--run-dir", tmp_path / "run")
         assert done.returncode == 2
         assert "no run here yet" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "stage", ["generate", "sample", "check", "label", "export", "train", "evaluate"]
+)
+def test_a_stage_that_the_recipe_does_not_ask_for_is_bad_input(tmp_path: Path, stage: str) -> None:
+    write_instructions(tmp_path, 1)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[instructions]\npath = "instructions.jsonl"\n')
+    with (
+        open_run(tmp_path / "run", recipe) as run,
+        pytest.raises(InputError, match=r"the recipe has no \[\[?\w+\]"),
+    ):
+        list(run_stages(run, [stage]))
 
 
 def test_an_unreachable_generator_is_one_line_and_loses_nothing(
