@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import grpc
@@ -48,6 +49,7 @@ def _reason(address: str) -> str | None:
         if address.startswith(_UNIX):
             with socket.socket(socket.AF_UNIX) as tried:
                 tried.bind(path)
+            os.unlink(path)  # ours, as it was not there
         else:
             family, *_, place = socket.getaddrinfo(
                 host.strip("[]"), int(port), type=socket.SOCK_STREAM
