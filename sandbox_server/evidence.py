@@ -169,7 +169,7 @@ def parse_ready(raw: object) -> Ready:
         version=_text(ready, "version"),
         slots=_count(ready, "slots", _INT32_MAX),
         tests=_count(ready, "tests", MOST_TESTS),
-        hash_seeds=_count(ready, "hash_seeds", MOST_HASH_SEEDS),
+        hash_seeds=_count({"hash_seeds": 1, **ready}, "hash_seeds", MOST_HASH_SEEDS),
         default_limits=_limits(ready.get("default_limits")),
         isolation=tuple(_layer(item) for item in _list(ready.get("isolation"), "isolation")),
     )

@@ -12,7 +12,7 @@ The worker speaks first::
 or, where it may not serve, ``{"op": "refused", "reason": str}`` before it ends.
 `tests` is how many suites it is to be given with one solution: more than 1 where
 it compiles a solution once for all of them. `hash_seeds` is how many values
-`hash_seed` may have, from 0 on.
+`hash_seed` may have, from 0 on; it is left out where it is 1.
 The gateway then sends, with `seq` a number of its own choosing::
 
     {"op": "execute", "seq": int, "solution": str, "tests": [str, ...], "limits": LIMITS,

@@ -164,7 +164,7 @@ class Server:
                 "version": self._language.version,
                 "slots": self._count,
                 "tests": self._language.most_tests,
-                "hash_seeds": self._hash_seeds,
+                **({"hash_seeds": self._hash_seeds} if self._hash_seeds > 1 else {}),
                 "default_limits": asdict(self._language.default_limits),
                 "isolation": [layer.to_message() for layer in slots[0].layers],
             }

@@ -66,7 +66,6 @@ class Worker:
                 "version": "scripted 1",
                 "slots": self._slots,
                 "tests": 1,
-                "hash_seeds": 1,
                 "default_limits": vars(LIMITS),
                 "isolation": [{"name": "none", "in_force": False, "detail": "runs nothing"}],
             }

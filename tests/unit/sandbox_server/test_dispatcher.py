@@ -36,7 +36,7 @@ class Peer:
         layers = [{"name": "none", "in_force": False, "detail": "runs nothing"}]
         limits = vars(LIMITS)
         said = {"language": "toy", "version": "1", "default_limits": limits, "isolation": layers}
-        await self.say(op="ready", slots=slots, tests=tests, hash_seeds=1, **said)
+        await self.say(op="ready", slots=slots, tests=tests, **said)
 
     async def next(self) -> dict[str, Any]:
         while not self._come:
