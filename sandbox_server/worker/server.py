@@ -71,6 +71,10 @@ class _Slot:
             raise RefusedError(hello["error"])
         self.layers = [Layer(**layer) for layer in hello["layers"]]
 
+    def in_force(self) -> set[str]:
+        """Names of the layers that isolate it."""
+        return {layer.name for layer in self.layers if layer.in_force}
+
     def ask(
         self, seq: int, frame: bytes, answers: int, answered: Callable[[bytes | None], None]
     ) -> None:
@@ -127,6 +131,7 @@ class Server:
         self._language = language
         self._count = slots
         self._hash_seeds = language.hash_seeds
+        self._in_force: set[str] = set()
         self._slots: set[_Slot] = set()
         self._idle: defaultdict[int, deque[_Slot]] = defaultdict(deque)  # by hash seed
         self._busy: dict[int, _Slot] = {}
@@ -186,6 +191,7 @@ class Server:
     async def _start(self, require_isolation: str) -> list[_Slot]:
         slots = [await self._build_slot(_Slot(0, 0))]
         isolation.require(require_isolation, slots[0].layers)
+        self._in_force = slots[0].in_force()
         if not isolation.in_force("mount_namespace", slots[0].layers):
             self._count = self._hash_seeds = 1  # more would share their scratch folders
         slots += [await self._build_slot(_Slot(number, 0)) for number in range(1, self._count)]
@@ -266,6 +272,7 @@ class Server:
         number = min(set(range(self._count)) - taken)
         try:
             slot = await self._build_slot(_Slot(number, request.hash_seed))
+            self._require_as_usual(slot)
             await self._self_check(slot)
         except (RefusedError, OSError) as e:
             del self._prepared_for[request.seq]
@@ -302,6 +309,14 @@ class Server:
             slot.abort()
             raise
         return slot
+
+    def _require_as_usual(self, slot: _Slot) -> None:
+        """Refuses a slot of another zygote that is less isolated than the gateway was told."""
+        lacking = self._in_force - slot.in_force()
+        if lacking:
+            slot.abort()
+            self._slots.discard(slot)
+            raise RefusedError(f"hash seed {slot.hash_seed}: not in force: {sorted(lacking)}")
 
     def _look_for_unused_seeds(self) -> None:
         """Gives up the seeds that nobody has asked for since the last look."""

@@ -221,25 +221,46 @@ def test_no_more_executions_go_on_at_a_time_than_there_are_slots() -> None:
 
 
 def test_a_seed_that_nobody_asks_for_any_more_is_let_go(tmp_path: Path) -> None:
-    impatient = tmp_path / "python"
-    impatient.write_text(
-        f"#!{sys.executable}\n"
-        "import runpy, sys\n"
-        "from sandbox_server.worker import forking\n"
-        "forking.hold_back()\n"
-        "from sandbox_server.worker import server\n"
-        "server._LOOK_EVERY_S = 0.5\n"
-        "del sys.argv[:sys.argv.index('-m') + 1]\n"
-        "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
-    )
-    impatient.chmod(0o755)
-    worker = WorkerProcess(1, python=impatient)
+    impatient = "from sandbox_server.worker import server\nserver._LOOK_EVERY_S = 0.5"
+    worker = WorkerProcess(1, python=python_that(tmp_path, impatient))
     order = found_under(worker, 1)
     until(lambda: not seeded_zygotes(worker))
     until(lambda: len(jails(worker)) == 1)
     assert found_under(worker, 1) == order
     assert found_under(worker, 0) != order
     close(worker)
+
+
+def test_a_jail_that_is_less_isolated_than_the_usual_ones_runs_nothing(tmp_path: Path) -> None:
+    without_a_filter = (
+        "from sandbox_server.worker import errors, main\n"
+        "def refuse(*_): raise errors.RefusedError('no filter')\n"
+        "if module.endswith('seeded'): main.compile_filters = refuse\n"
+    )
+    worker = WorkerProcess(1, python=python_that(tmp_path, without_a_filter))
+    for _ in range(2):
+        (answer,) = answers(worker, worker.start(_ADD, _TEST, hash_seed=1))
+        assert answer["op"] == "failed", answer
+        assert answer["message"] == "hash seed 1: not in force: ['seccomp']"
+    assert worker.execute(_ADD, _TEST)["verdict"] == "PASSED"
+    close(worker)
+
+
+def python_that(folder: Path, does: str) -> Path:
+    """An interpreter that does something before it runs the module that it is started with."""
+    python = folder / "python"
+    python.write_text(
+        f"#!{sys.executable}\n"
+        "import runpy, sys\n"
+        "from sandbox_server.worker import forking\n"
+        "forking.hold_back()\n"
+        "del sys.argv[:sys.argv.index('-m') + 1]\n"
+        "module = sys.argv[0]\n"
+        f"{does}\n"
+        "runpy.run_module(module, run_name='__main__', alter_sys=True)\n"
+    )
+    python.chmod(0o755)
+    return python
 
 
 def jails(worker: WorkerProcess) -> list[int]:
