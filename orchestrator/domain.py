@@ -54,13 +54,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Execution:
-    """One candidate and one suite, to be run together in a fresh jail."""
+    """One candidate and one suite, to be run together in a fresh jail.
+
+    hash_seed: below `LanguageInfo.hash_seeds` of the language; 0 is its usual order of hashes.
+    """
 
     id: str
     language: str
     solution: str
     test: str
     limits: Limits = field(default_factory=Limits)
+    hash_seed: int = 0
 
 
 @dataclass(frozen=True)

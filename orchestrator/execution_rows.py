@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.domain import Execution, ExecutionError, ExecutionResult, Limits
 from orchestrator.errors import InputError
 from orchestrator.jsonl import Row, read_rows
-from orchestrator.sandbox.bounds import ID_BYTES, limits_from, source_problem
+from orchestrator.sandbox.bounds import ID_BYTES, hash_seed_from, limits_from, source_problem
 
 _REQUIRED = ("id", "language", "solution", "test")
 
@@ -38,7 +38,10 @@ def read_executions(path: Path, name: str) -> Iterator[Execution]:
 
 def input_sha256(execution: Execution) -> str:
     """What tells whether an output row belongs to this very input row."""
-    content = [execution.language, execution.solution, execution.test, astuple(execution.limits)]
+    content: list[Any] = [execution.language, execution.solution, execution.test]
+    content.append(astuple(execution.limits))
+    if execution.hash_seed:  # so that what was written before there were seeds stays valid
+        content.append(execution.hash_seed)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -93,13 +96,15 @@ def _execution(row: Row) -> Execution:
         if not 1 <= size <= ID_BYTES:
             value = f"{field} = {texts[field]!r:.80}"
             raise InputError(f"{row.where}: {value} has {size} bytes, outside [1, {ID_BYTES}]")
-    limits = Limits()
-    if row.fields.get("limits") is not None:
-        try:
-            limits = limits_from(row.fields["limits"])
-        except ValueError as e:
-            raise InputError(f"{row.where}: {e}") from e
-    return Execution(**texts, limits=limits)
+    limits = row.fields.get("limits")
+    try:
+        return Execution(
+            **texts,
+            limits=Limits() if limits is None else limits_from(limits),
+            hash_seed=hash_seed_from(row.fields.get("hash_seed")),
+        )
+    except ValueError as e:
+        raise InputError(f"{row.where}: {e}") from e
 
 
 def _source(row: Row, field: str) -> str:

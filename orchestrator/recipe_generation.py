@@ -47,8 +47,8 @@ class QualitySection:
     Each check can be switched off: 0 or false.
     """
 
-    reruns: int  # times the reference has to pass again
-    reorder: bool  # once with another order, other hashes and another date
+    reruns: int  # times the reference has to pass again, with other hash seeds where there are any
+    reorder: bool  # once with assertions in another order, other addresses and another date
     stub: bool  # an empty stub has to fail
     mutants: int  # of so many mutants of the reference, at least one has to fail
     min_assertions: int  # different ones
@@ -100,7 +100,7 @@ def read_quality_section(table: RecipeTable) -> QualitySection:
         InputError: naming the file, the key, the value and what is allowed.
     """
     section = QualitySection(
-        reruns=table.integer("reruns", 1, 0, 100),
+        reruns=table.integer("reruns", 2, 0, 100),
         reorder=table.flag("reorder", True),
         stub=table.flag("stub", True),
         mutants=table.integer("mutants", 6, 0, 100),

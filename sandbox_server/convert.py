@@ -66,21 +66,27 @@ def check_stream_request(request: pb.ExecuteStreamRequest) -> None:
         raise invalid("len(executions)", len(request.executions), f"[1, {_STREAM_EXECUTIONS}]")
 
 
-def execute_request(execution: pb.Execution, defaults: Limits) -> dict[str, Any]:
-    """The worker's message for a checked execution, without `seq`.
+def execute_request(execution: pb.Execution, ready: Ready) -> dict[str, Any]:
+    """The message to the worker that is `ready` for a checked execution, without `seq`.
 
     Raises:
-        RequestError: INVALID_ARGUMENT with field, value and bound, for a limit.
+        RequestError: INVALID_ARGUMENT with field, value and bound, for a limit or the hash seed.
     """
-    limits = defaults
+    limits = ready.default_limits
     if execution.HasField("limits"):
-        limits = _limits(execution.limits, defaults)
-    return {
+        limits = _limits(execution.limits, limits)
+    request: dict[str, Any] = {
         "op": "execute",
         "solution": execution.solution,
         "tests": [execution.test],
         "limits": vars(limits),
     }
+    seed = execution.hash_seed
+    if seed >= ready.hash_seeds:
+        raise invalid("execution.hash_seed", seed, f"[0, {ready.hash_seeds - 1}]")
+    if seed:
+        request["hash_seed"] = seed
+    return request
 
 
 def check_request(request: pb.CheckRequest) -> tuple[dict[str, Any], int]:
@@ -200,6 +206,7 @@ def language_info(ready: Ready) -> pb.LanguageInfo:
         version=ready.version,
         slots=ready.slots,
         suites=ready.tests,
+        hash_seeds=ready.hash_seeds,
         default_limits=pb.Limits(
             cpu_time=_duration(limits.cpu_time_s),
             wall_time=_duration(limits.wall_time_s),

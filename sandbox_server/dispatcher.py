@@ -347,4 +347,5 @@ def _first_together(lane: _Lane, most: int) -> list[Job]:
 def _same_candidate(job: Job, other: Job) -> bool:
     one, two = job.request, other.request
     alike = one["op"] == two["op"] == "execute" and one["solution"] == two["solution"]
+    alike = alike and one.get("hash_seed") == two.get("hash_seed")
     return bool(alike and one["limits"] == two["limits"])

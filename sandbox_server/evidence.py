@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sandbox_server.worker.protocol import (
+    MOST_HASH_SEEDS,
     MOST_TESTS,
     PHASES,
     PROOFS,
@@ -103,6 +104,8 @@ class Ready:
     slots: int
     #: Suites of one solution that it is to be given together.
     tests: int
+    #: Values that the hash seed of an execution may have, from 0 on.
+    hash_seeds: int
     default_limits: Limits
     isolation: tuple[Layer, ...]
 
@@ -161,17 +164,12 @@ def parse_ready(raw: object) -> Ready:
         ProtocolError: a field is missing or of the wrong type.
     """
     ready = _object(raw, "ready message")
-    slots = _integer(ready, "slots", _INT32_MAX)
-    if slots < 1:
-        raise ProtocolError(f"slots={slots} is outside [1, {_INT32_MAX}]")
-    tests = _integer(ready, "tests", MOST_TESTS)
-    if tests < 1:
-        raise ProtocolError(f"tests={tests} is outside [1, {MOST_TESTS}]")
     return Ready(
         language=_text(ready, "language"),
         version=_text(ready, "version"),
-        slots=slots,
-        tests=tests,
+        slots=_count(ready, "slots", _INT32_MAX),
+        tests=_count(ready, "tests", MOST_TESTS),
+        hash_seeds=_count({"hash_seeds": 1, **ready}, "hash_seeds", MOST_HASH_SEEDS),
         default_limits=_limits(ready.get("default_limits")),
         isolation=tuple(_layer(item) for item in _list(ready.get("isolation"), "isolation")),
     )
@@ -277,6 +275,13 @@ def _integer(holder: dict[str, Any], name: str, most: int) -> int:
     value = holder.get(name)
     if type(value) is not int or not 0 <= value <= most:
         raise ProtocolError(f"{name}={value!r:.80} is outside [0, {most}]")
+    return value
+
+
+def _count(holder: dict[str, Any], name: str, most: int) -> int:
+    value = _integer(holder, name, most)
+    if value < 1:
+        raise ProtocolError(f"{name}={value} is outside [1, {most}]")
     return value
 
 

@@ -154,7 +154,7 @@ class SandboxService:
         ready = served.get(execution.language)
         if ready is None:
             raise not_served(execution.language, served)
-        message = convert.execute_request(execution, ready.default_limits)
+        message = convert.execute_request(execution, ready)
         return Job(execution.language, client, message, size, finished)
 
     async def _carry_out(self, job: Job, outcome: asyncio.Future[Outcome]) -> Outcome:

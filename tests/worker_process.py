@@ -93,7 +93,7 @@ class WorkerProcess:
         """Sends one message."""
         self._socket.sendall(protocol.encode(message))
 
-    def start(self, solution: str, *tests: str, **limits: Any) -> int:
+    def start(self, solution: str, *tests: str, hash_seed: int = 0, **limits: Any) -> int:
         """Begins an execution and returns its number."""
         seq = next(self._numbers)
         self.send(
@@ -103,6 +103,7 @@ class WorkerProcess:
                 "solution": solution,
                 "tests": list(tests),
                 "limits": {**self.first["default_limits"], **limits},
+                **({"hash_seed": hash_seed} if hash_seed else {}),
             }
         )
         return seq

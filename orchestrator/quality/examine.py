@@ -32,10 +32,11 @@ class SuiteText:
 
 @dataclass(frozen=True)
 class Trial:
-    """A program, and the suite that it is to be run against."""
+    """A program, and the suite that it is to be run against. hash_seed: 0 is the usual one."""
 
     candidate: str
     test: str
+    hash_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,16 @@ Results = Callable[[Trial], ExecutionResult | None]
 
 @dataclass(frozen=True)
 class Examiner:
-    """Examines suites of one language by one set of rules. seed: of what is shuffled."""
+    """Examines suites of one language by one set of rules.
+
+    seed: of what is shuffled.
+    hash_seeds: how many the sandbox has for the language, the usual one included.
+    """
 
     settings: QualitySection
     language: str
     seed: int
+    hash_seeds: int
 
     def examine(self, suites: Sequence[SuiteText], results: Results) -> list[Finding]:
         """One finding for each suite of a problem, in their order.
@@ -103,13 +109,22 @@ class Examiner:
         return _together([first, self._mutants(suite, results)])
 
     def _again(self, suite: SuiteText, results: Results) -> Finding:
+        """Under other hash seeds first, as far as there are any."""
+        seeds = range(1, min(self.settings.reruns + 1, self.hash_seeds))
+        seeded = [Trial(suite.reference, suite.test, seed) for seed in seeds]
         # An empty line makes it another suite, which is executed, where the same one would be
         # known; and it means nothing in any language.
-        trials = [
+        same = [
             Trial(suite.reference, suite.test + "\n" * number)
-            for number in range(1, self.settings.reruns + 1)
+            for number in range(1, self.settings.reruns - len(seeded) + 1)
         ]
-        return _must_pass(trials, results, "flaky: run again")
+        return _together(
+            [
+                # Which fails under the usual seed, too, fails for another reason than the seed.
+                _must_pass(same, results, "flaky: run again"),
+                _must_pass(seeded, results, "flaky: other hash seed"),
+            ]
+        )
 
     def _reordered(self, suite: SuiteText, results: Results) -> Finding:
         if not self.settings.reorder:

@@ -1,7 +1,7 @@
 """A reference and its suite with everything changed that ought not to matter.
 
-Assertions that stand side by side and share no variable are shuffled, and whatever the two get
-from chance they get otherwise.
+Assertions that stand side by side and share no variable are shuffled, and addresses and the date
+are others.
 """
 
 from __future__ import annotations

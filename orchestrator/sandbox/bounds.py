@@ -16,6 +16,8 @@ COUNTS = {
     "file_bytes": (64 << 10, 16 << 30),
     "open_files": (16, 65536),
 }
+#: How many of them a language has, its server knows.
+_HASH_SEEDS = (0, (1 << 32) - 1)
 
 #: Of a server that is started for a run or a call.
 LAUNCHERS = ("process", "docker")
@@ -45,6 +47,22 @@ def limits_from(values: object) -> Limits:
         file_bytes=_count("file_bytes", values),
         open_files=_count("open_files", values),
     )
+
+
+def hash_seed_from(value: object) -> int:
+    """The hash seed in a decoded JSON value; None takes the usual one, 0.
+
+    Raises:
+        ValueError: it is no integer or out of range; the message names field, value and bound.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"hash_seed={value!r:.80} is not an integer")
+    least, most = _HASH_SEEDS
+    if not least <= value <= most:
+        raise ValueError(f"hash_seed={value} is outside [{least}, {most}]")
+    return value
 
 
 def source_problem(field: str, source: str) -> str | None:

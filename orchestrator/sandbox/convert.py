@@ -28,7 +28,7 @@ from orchestrator.domain import (
     Usage,
     Verdict,
 )
-from orchestrator.sandbox.bounds import ID_BYTES, source_problem
+from orchestrator.sandbox.bounds import ID_BYTES, hash_seed_from, source_problem
 from orchestrator.sandbox.info import IsolationLayer, LanguageInfo, ServerInfo
 
 StreamRequest = pb.ExecuteStreamRequest
@@ -67,6 +67,7 @@ def check_execution(execution: Execution) -> None:
             raise ValueError(problem)
     if not execution.language or len(execution.language.encode()) > ID_BYTES:
         raise ValueError(f"language={execution.language!r:.80} is outside [1, {ID_BYTES}] bytes")
+    hash_seed_from(execution.hash_seed)
     if execution.limits != _NO_LIMITS:
         _limits(execution.limits)
 
@@ -80,6 +81,7 @@ def stream_request(executions: Iterable[tuple[str, Execution]]) -> StreamRequest
             language=execution.language,
             solution=execution.solution,
             test=execution.test,
+            hash_seed=execution.hash_seed,
         )
         if execution.limits != _NO_LIMITS:
             message.limits.CopyFrom(_limits(execution.limits))
@@ -197,6 +199,7 @@ def _language(wire: pb.LanguageInfo) -> LanguageInfo:
         version=wire.version,
         slots=wire.slots,
         suites=max(1, wire.suites),
+        hash_seeds=max(1, wire.hash_seeds),
         default_limits=Limits(
             cpu_time_s=_seconds(limits.cpu_time),
             wall_time_s=_seconds(limits.wall_time),

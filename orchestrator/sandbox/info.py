@@ -23,12 +23,14 @@ class LanguageInfo:
     slots: executions that run at one time.
     suites: executions of one candidate that are carried out together; more than 1 where it is
         compiled once for several suites.
+    hash_seeds: values that `Execution.hash_seed` may have, from 0 on.
     """
 
     name: str
     version: str
     slots: int
     suites: int
+    hash_seeds: int
     default_limits: Limits
     isolation: tuple[IsolationLayer, ...]
 

@@ -62,10 +62,14 @@ class OutcomeBuffer:
         return len(stored)
 
 
-def execute_pairs(run: Run, pairs: Iterable[tuple[str, str]], total: int, work: str) -> None:
-    """Executes pairs (candidate SHA, suite SHA), streaming; outcomes are stored as they come.
+#: SHA of a candidate, SHA of a suite, and hash seed.
+Pair = tuple[str, str, int]
 
-    pairs: taken as the sandbox has room.
+
+def execute_pairs(run: Run, pairs: Iterable[Pair], total: int, work: str) -> None:
+    """Executes pairs, streaming; outcomes are stored as they come.
+
+    pairs: taken as the sandbox has room. Those of one hash seed are best together.
     total: how many there are at most, for the display.
 
     Raises:
@@ -86,11 +90,9 @@ def execute_pairs(run: Run, pairs: Iterable[tuple[str, str]], total: int, work: 
             bar.advance(buffer.flush())
 
 
-def _executions(
-    run: Run, pairs: Iterable[tuple[str, str]], under_way: set[str]
-) -> Iterator[Execution]:
-    for candidate_sha, test_sha in pairs:
-        identifier = pair_id(candidate_sha, test_sha)
+def _executions(run: Run, pairs: Iterable[Pair], under_way: set[str]) -> Iterator[Execution]:
+    for candidate_sha, test_sha, hash_seed in pairs:
+        identifier = pair_id(candidate_sha, test_sha, hash_seed)
         # Two problems may share a candidate and a suite; one outcome serves both.
         if identifier in under_way:
             continue
@@ -101,4 +103,5 @@ def _executions(
             solution=source(run.db, candidate_sha),
             test=source(run.db, test_sha),
             limits=run.recipe.sandbox.limits,
+            hash_seed=hash_seed,
         )

@@ -8,7 +8,7 @@ from orchestrator.domain import ExecutionResult
 from orchestrator.generation.parser import parse_answer
 from orchestrator.quality.examine import KEPT, Examiner, Finding, SuiteText, Trial
 from orchestrator.run import Run
-from orchestrator.stages.executing import execute_pairs
+from orchestrator.stages.executing import Pair, execute_pairs
 from orchestrator.store.answers import (
     StoredAnswer,
     add_no_suite,
@@ -41,10 +41,17 @@ def filter_suites(run: Run) -> StageSummary:
         for answer in page:
             with run.db.transaction():
                 _parse(run, answer)
-    quality = Examiner(run.recipe.quality, run.recipe.run.language, run.recipe.run.seed)
     for problem_ids in undecided_problems(run.db, _TRIED_TOGETHER):
-        _Trials(run, quality).decide(problem_ids)
+        _Trials(run, _examiner(run)).decide(problem_ids)
     return _summary(run)
+
+
+def _examiner(run: Run) -> Examiner:
+    recipe = run.recipe
+    served = run.sandbox().info().languages
+    # A language that is not served has every trial refused, and says so.
+    seeds = max((lang.hash_seeds for lang in served if lang.name == recipe.run.language), default=1)
+    return Examiner(recipe.quality, recipe.run.language, recipe.run.seed, seeds)
 
 
 def _summary(run: Run) -> StageSummary:
@@ -97,17 +104,18 @@ class _Trials:
         """Asks, executes, and asks again, all problems in step."""
         open_ids = list(problem_ids)
         while open_ids:
-            pairs: dict[tuple[str, str], None] = {}
+            pairs: dict[Pair, None] = {}
             waiting = []
             for problem_id in open_ids:
                 needed = self._problem(problem_id)
                 if needed:
                     waiting.append(problem_id)
                 pairs |= dict.fromkeys(needed)
-            execute_pairs(self._run, pairs, len(pairs), "filter")
+            by_seed = sorted(pairs, key=lambda pair: pair[2])
+            execute_pairs(self._run, by_seed, len(pairs), "filter")
             open_ids = waiting
 
-    def _problem(self, problem_id: str) -> list[tuple[str, str]]:
+    def _problem(self, problem_id: str) -> list[Pair]:
         """Stores what can be decided; returns the pairs to execute before more can be."""
         db = self._run.db
         suites = undecided_suites(db, problem_id)
@@ -122,20 +130,21 @@ class _Trials:
                     kept = finding.dropped is None
                     decide_suite(db, suite.answer_id, kept, reason, finding.skipped)
             pairs = [
-                (db.add_source(trial.candidate), db.add_source(trial.test)) for trial in needed
+                (db.add_source(trial.candidate), db.add_source(trial.test), trial.hash_seed)
+                for trial in needed
             ]
         return [pair for pair in pairs if self._worth_trying(*pair)]
 
     def _result(self, trial: Trial) -> ExecutionResult | None:
         pair = sha256(storable(trial.candidate)), sha256(storable(trial.test))
-        outcome = outcome_of(self._run.db, *pair)
+        outcome = outcome_of(self._run.db, *pair, trial.hash_seed)
         return outcome if isinstance(outcome, ExecutionResult) else None
 
-    def _worth_trying(self, candidate_sha: str, test_sha: str) -> bool:
+    def _worth_trying(self, candidate_sha: str, test_sha: str, hash_seed: int) -> bool:
         """Once more after a failure, which may be one of an earlier run; then the next run's turn."""
-        if outcome_of(self._run.db, candidate_sha, test_sha) is None:
+        if outcome_of(self._run.db, candidate_sha, test_sha, hash_seed) is None:
             return True
-        identifier = pair_id(candidate_sha, test_sha)
+        identifier = pair_id(candidate_sha, test_sha, hash_seed)
         if identifier in self._retried:
             return False
         self._retried.add(identifier)

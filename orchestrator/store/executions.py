@@ -1,4 +1,7 @@
-"""Outcomes of executions, by the contents of candidate and suite: equal pairs run once."""
+"""Outcomes of executions, by the contents of candidate and suite: equal pairs run once.
+
+Trials of suites may have another hash seed than 0; whatever else is asked here is about seed 0.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,12 @@ _COLUMNS = (
 )
 
 
-def pair_id(candidate_sha: str, test_sha: str) -> str:
+_KEY = "candidate_sha = ? AND test_sha = ? AND hash_seed = ?"
+
+
+def pair_id(candidate_sha: str, test_sha: str, hash_seed: int = 0) -> str:
     """The id under which a pair is sent to the sandbox."""
-    return f"{candidate_sha}:{test_sha}"
+    return f"{candidate_sha}:{test_sha}:{hash_seed}"
 
 
 def add_outcomes(db: Database, outcomes: Iterable[ExecutionResult | ExecutionError]) -> None:
@@ -35,25 +41,25 @@ def add_outcomes(db: Database, outcomes: Iterable[ExecutionResult | ExecutionErr
     results: list[Row] = []
     errors: list[Row] = []
     for outcome in outcomes:
-        pair = tuple(outcome.id.split(":"))
+        key = tuple(outcome.id.split(":"))
         if isinstance(outcome, ExecutionError):
-            errors.append((*pair, outcome.code, storable(outcome.message)))
+            errors.append((*key, outcome.code, storable(outcome.message)))
         else:
-            results.append((*pair, *_row(outcome)))
+            results.append((*key, *_row(outcome)))
     with db.transaction():
         db.write_many(
-            "INSERT OR REPLACE INTO execution_errors (candidate_sha, test_sha, code, message)"
-            " VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO execution_errors"
+            " (candidate_sha, test_sha, hash_seed, code, message) VALUES (?, ?, ?, ?, ?)",
             errors,
         )
         db.write_many(
-            f"INSERT OR IGNORE INTO executions (candidate_sha, test_sha, {_COLUMNS})"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR IGNORE INTO executions (candidate_sha, test_sha, hash_seed, {_COLUMNS})"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             results,
         )
         db.write_many(
-            "DELETE FROM execution_errors WHERE candidate_sha = ? AND test_sha = ?",
-            [row[:2] for row in results],
+            f"DELETE FROM execution_errors WHERE {_KEY}",
+            [row[:3] for row in results],
         )
 
 
@@ -74,22 +80,18 @@ def _row(result: ExecutionResult) -> Row:
 
 
 def outcome_of(
-    db: Database, candidate_sha: str, test_sha: str
+    db: Database, candidate_sha: str, test_sha: str, hash_seed: int = 0
 ) -> ExecutionResult | ExecutionError | None:
     """What came of a pair: its result, else the error of the last attempt, else None.
 
     Standard output and error are not kept: their fields are empty.
     """
-    identifier = pair_id(candidate_sha, test_sha)
-    pair = (candidate_sha, test_sha)
-    rows = db.rows(
-        f"SELECT {_COLUMNS} FROM executions WHERE candidate_sha = ? AND test_sha = ?", pair
-    )
+    key = (candidate_sha, test_sha, hash_seed)
+    identifier = pair_id(*key)
+    rows = db.rows(f"SELECT {_COLUMNS} FROM executions WHERE {_KEY}", key)
     if rows:
         return _result(identifier, rows[0])
-    rows = db.rows(
-        "SELECT code, message FROM execution_errors WHERE candidate_sha = ? AND test_sha = ?", pair
-    )
+    rows = db.rows(f"SELECT code, message FROM execution_errors WHERE {_KEY}", key)
     return ExecutionError(identifier, *rows[0]) if rows else None
 
 
@@ -99,6 +101,7 @@ def results_of_problem(db: Database, problem_id: str) -> dict[tuple[str, str], E
         f"SELECT DISTINCT e.candidate_sha, e.test_sha, {_COLUMNS} FROM samples s"
         " CROSS JOIN suites u ON u.problem_id = s.problem_id AND u.kept = 1"
         " CROSS JOIN executions e ON e.candidate_sha = s.candidate_sha AND e.test_sha = u.test_sha"
+        " AND e.hash_seed = 0"
         " WHERE s.problem_id = ?",
         (problem_id,),
     )
@@ -156,7 +159,8 @@ def verdict_counts(db: Database) -> list[tuple[Verdict, Phase, int]]:
     """Executions of sampled candidates by verdict and phase."""
     rows = db.rows(
         "SELECT verdict, phase, count(*) FROM executions e"
-        " WHERE EXISTS (SELECT 1 FROM samples s WHERE s.candidate_sha = e.candidate_sha)"
+        " WHERE e.hash_seed = 0"
+        " AND EXISTS (SELECT 1 FROM samples s WHERE s.candidate_sha = e.candidate_sha)"
         " GROUP BY verdict, phase ORDER BY 3 DESC"
     )
     return [(Verdict(verdict), Phase(phase), count) for verdict, phase, count in rows]

@@ -60,6 +60,7 @@ def problems_not_executed_whole(db: Database) -> list[str]:
         "SELECT id FROM problems p WHERE EXISTS (SELECT 1 FROM samples s"
         " JOIN suites u ON u.problem_id = s.problem_id AND u.kept = 1"
         " LEFT JOIN executions e ON e.candidate_sha = s.candidate_sha AND e.test_sha = u.test_sha"
+        " AND e.hash_seed = 0"
         " LEFT JOIN checks c ON c.candidate_sha = s.candidate_sha"
         " WHERE s.problem_id = p.id AND s.truncated = 0 AND s.candidate_sha IS NOT NULL"
         " AND e.candidate_sha IS NULL AND coalesce(c.status, '') != ?) ORDER BY ordinal",

@@ -4,7 +4,7 @@
 `user_version`. A migration that was released is never edited: append another.
 
 Texts of candidates and suites are kept once, by SHA-256, in `sources`; an
-execution belongs to that pair of contents, so that equal candidates run once.
+execution belongs to that pair of contents (and a hash seed), so that equal candidates run once.
 """
 
 from __future__ import annotations
@@ -164,11 +164,47 @@ CREATE TABLE refused_prompts (              -- by the policy when it was last as
 ) WITHOUT ROWID;
 """
 
+#: A column of a key cannot be added: the tables are made anew.
+_HASH_SEEDS = """
+CREATE TABLE seeded_executions (
+    candidate_sha TEXT NOT NULL REFERENCES sources (sha),
+    test_sha TEXT NOT NULL REFERENCES sources (sha),
+    hash_seed INTEGER NOT NULL,             -- 0: the usual one, as every sample is executed
+    verdict TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    message TEXT NOT NULL,
+    passed INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    first_failure TEXT,                     -- JSON
+    proof TEXT,
+    cpu_time_s REAL NOT NULL,
+    wall_time_s REAL NOT NULL,
+    memory_bytes INTEGER NOT NULL,
+    PRIMARY KEY (candidate_sha, test_sha, hash_seed)
+) WITHOUT ROWID;
+INSERT INTO seeded_executions SELECT candidate_sha, test_sha, 0, verdict, phase, message, passed,
+    failed, first_failure, proof, cpu_time_s, wall_time_s, memory_bytes FROM executions;
+DROP TABLE executions;
+ALTER TABLE seeded_executions RENAME TO executions;
+CREATE TABLE seeded_errors (                -- of the last attempt; none once it is executed
+    candidate_sha TEXT NOT NULL,
+    test_sha TEXT NOT NULL,
+    hash_seed INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (candidate_sha, test_sha, hash_seed)
+) WITHOUT ROWID;
+INSERT INTO seeded_errors SELECT candidate_sha, test_sha, 0, code, message FROM execution_errors;
+DROP TABLE execution_errors;
+ALTER TABLE seeded_errors RENAME TO execution_errors;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _FIRST,
     _GENERATION,
     _PROGRESS_AND_RESUMED_EVALUATION,
     _REFUSED_PROMPTS,
+    _HASH_SEEDS,
 )
 
 

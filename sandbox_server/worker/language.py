@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox_server.worker.errors import RefusedError
 from sandbox_server.worker.limits import read_limits
-from sandbox_server.worker.protocol import MOST_TESTS, VERDICTS, Limits
+from sandbox_server.worker.protocol import MOST_HASH_SEEDS, MOST_TESTS, VERDICTS, Limits
 
 if TYPE_CHECKING:
     from sandbox_server.worker.toolchain import Programs
@@ -33,6 +33,8 @@ class Language:
     folder: Path
     #: How candidates are compiled and run as programs; None: the harness runs them itself.
     programs: Programs | None
+    #: Seeds of hashes with which candidates can be run: 0 is the usual one.
+    hash_seeds: int
     default_limits: Limits
     check_limits: Limits
     self_checks: tuple[SelfCheck, ...]
@@ -66,6 +68,7 @@ def load_language(folder: Path) -> Language:
             name=data["name"],
             folder=folder,
             programs=_read_programs(folder, data, limits) if "run" in data else None,
+            hash_seeds=_hash_seeds(data),
             default_limits=limits,
             check_limits=read_limits({**data["limits"], **data.get("check", {}).get("limits", {})}),
             self_checks=tuple(_self_check(row) for row in data["self_check"]),
@@ -79,6 +82,15 @@ def _read_programs(folder: Path, data: dict[str, Any], limits: Limits) -> Progra
     from sandbox_server.worker.toolchain import read_programs
 
     return read_programs(folder, data, limits)
+
+
+def _hash_seeds(data: dict[str, Any]) -> int:
+    seeds = data.get("hash_seeds", 1)
+    # Programs are told of none: they have environments of their own.
+    most = 1 if "run" in data else MOST_HASH_SEEDS
+    if type(seeds) is not int or not 1 <= seeds <= most:
+        raise ValueError(f"hash_seeds = {seeds!r} is outside [1, {most}]")
+    return seeds
 
 
 def _self_check(row: dict[str, str]) -> SelfCheck:

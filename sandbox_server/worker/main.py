@@ -71,7 +71,7 @@ class _Ending:
 def _serve(gateway: socket.socket, options: _Options) -> int:
     try:
         language = load_language(options.language_dir)
-        settings = _settings(language)
+        settings = settings_of(language, os.getpid())
         zygote_end = _fork_zygote(settings, gateway)
     except RefusedError as e:
         gateway.sendall(protocol.encode({"op": "refused", "reason": str(e)}))
@@ -153,7 +153,12 @@ def _listen(path: Path) -> socket.socket:
     return connection
 
 
-def _settings(language: Language) -> zygote.Settings:
+def settings_of(language: Language, worker_pid: int) -> zygote.Settings:
+    """What every slot has in common. worker_pid: of the worker's main process.
+
+    Raises:
+        RefusedError: the language cannot be served.
+    """
     missing: dict[str, str] = {}
     first_filter = role_filter = None
     try:
@@ -183,7 +188,7 @@ def _settings(language: Language) -> zygote.Settings:
         harness=harness,
         jail=jail,
         hierarchy=hierarchy,
-        worker_pid=os.getpid(),
+        worker_pid=worker_pid,
     )
 
 
@@ -222,15 +227,20 @@ def _fork_zygote(settings: zygote.Settings, gateway: socket.socket) -> socket.so
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             gateway.close()
             ours.close()
-            settings.harness.warm()
-            gc.collect()
-            gc.freeze()
-            zygote.serve(theirs, settings)
+            be_zygote(theirs, settings)
             status = 0
         finally:
             os._exit(status)
     theirs.close()
     return ours
+
+
+def be_zygote(requests: socket.socket, settings: zygote.Settings) -> None:
+    """The whole life of a zygote; returns when the worker is gone."""
+    settings.harness.warm()
+    gc.collect()
+    gc.freeze()
+    zygote.serve(requests, settings)
 
 
 def _remove_groups(settings: zygote.Settings) -> None:

@@ -6,15 +6,17 @@ strings (captured output) travel as text decoded with ``surrogateescape``.
 The worker speaks first::
 
     {"op": "ready", "language": str, "version": str, "slots": int,
-     "tests": int, "default_limits": LIMITS,
+     "tests": int, "hash_seeds": int, "default_limits": LIMITS,
      "isolation": [{"name", "in_force", "detail"}, ...]}
 
 or, where it may not serve, ``{"op": "refused", "reason": str}`` before it ends.
 `tests` is how many suites it is to be given with one solution: more than 1 where
-it compiles a solution once for all of them.
+it compiles a solution once for all of them. `hash_seeds` is how many values
+`hash_seed` may have, from 0 on; it is left out where it is 1.
 The gateway then sends, with `seq` a number of its own choosing::
 
-    {"op": "execute", "seq": int, "solution": str, "tests": [str, ...], "limits": LIMITS}
+    {"op": "execute", "seq": int, "solution": str, "tests": [str, ...], "limits": LIMITS,
+     "hash_seed": int}                              # left out where it is 0
     {"op": "check", "seq": int, "candidates": [{"id": str, "solution": str}, ...]}
     {"op": "cancel", "seq": int, "test": int}
 
@@ -45,6 +47,9 @@ MAX_FRAME_BYTES = 256 << 20
 
 #: Suites of one solution in one request.
 MOST_TESTS = 16
+
+#: Seeds of hashes that a language may offer: each is an interpreter in memory.
+MOST_HASH_SEEDS = 16
 
 #: No limit is this high: 1 PiB, or more years than there have been people.
 _MOST_OF_ANYTHING = 1 << 50
@@ -193,6 +198,8 @@ def check_request(message: dict[str, Any]) -> None:
             if not 1 <= len(tests) <= MOST_TESTS or not all(isinstance(t, str) for t in tests):
                 raise ProtocolError(f"tests is no list of 1 to {MOST_TESTS} texts")
             _check_limits(_require(message, "limits", dict))
+            if "hash_seed" in message and _require(message, "hash_seed", int) < 0:
+                raise ProtocolError(f"hash_seed={message['hash_seed']} is below 0")
         case "check":
             for candidate in _require(message, "candidates", list):
                 if not isinstance(candidate, dict):

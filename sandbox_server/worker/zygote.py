@@ -11,6 +11,9 @@ neighbours, and they end too:
     worker ── supervisor ── init (pid 1 of the jail) ── candidate, judge
        └───── zygote
 
+Python takes the seed of its hashes when it starts. So where executions ask for another one, the
+zygote also forks what starts the interpreter afresh and becomes a zygote itself (see `seeded`).
+
 A language with a program that stays (see `resident`) has a second jail for it
 beside each slot's, with a first process of its own.
 """
@@ -62,7 +65,19 @@ def serve(requests: socket.socket, settings: Settings) -> None:
     while (received := messages.receive(requests)) is not None:
         message, (worker_fd,) = received
         with socket.socket(fileno=worker_fd) as worker:
-            _make_slot(worker, message["slot"], settings, requests)
+            if "hash_seed" in message:
+                _make_zygote(worker, message["hash_seed"], settings)
+            else:
+                _make_slot(worker, message["slot"], settings, requests)
+
+
+def _make_zygote(requests: socket.socket, hash_seed: int, settings: Settings) -> None:
+    if os.fork() == 0:
+        # Only here, so that no jail has anything of it in memory.
+        from sandbox_server.worker import seeded
+
+        language, worker_pid = settings.language, settings.worker_pid
+        _in_child([], lambda: seeded.start(requests, hash_seed, language.folder, worker_pid))
 
 
 def _make_slot(

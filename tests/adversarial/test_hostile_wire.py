@@ -208,6 +208,7 @@ _READY = {
     "version": "1",
     "slots": 2,
     "tests": 3,
+    "hash_seeds": 3,
     "default_limits": vars(LIMITS),
     "isolation": [],
 }

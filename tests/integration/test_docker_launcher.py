@@ -72,6 +72,21 @@ def test_programs_are_judged_in_the_container(client: SandboxClient) -> None:
     assert _verdict(client, "def add(a, b):\n    return 0\n", _TEST) == "ASSERTION_FAILED"
 
 
+def test_other_hash_seeds_have_their_own_order_in_the_container(client: SandboxClient) -> None:
+    solution = "def words():\n    return list({'ant', 'bee', 'cow', 'dog', 'elk', 'fox'})\n"
+    test = "found = words()\nprint(found)\nassert len(found) == 6\n"
+    rows = [
+        Execution(str(number), "python", solution, test, hash_seed=number % 3)
+        for number in range(9)
+    ]
+    orders: dict[int, set[bytes]] = {0: set(), 1: set(), 2: set()}
+    for outcome in client.execute_many(rows):
+        assert isinstance(outcome, ExecutionResult), outcome
+        orders[int(outcome.id) % 3].add(outcome.stdout)
+    assert [len(found) for found in orders.values()] == [1, 1, 1]
+    assert len(set.union(*orders.values())) == 3
+
+
 def test_the_container_is_hardened(client: SandboxClient) -> None:
     name = _the_container()
     (container,) = json.loads(_docker("inspect", name))

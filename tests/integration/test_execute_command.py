@@ -131,6 +131,9 @@ def test_rows_that_cannot_be_executed_are_listed_and_tried_again(
         (json.dumps(row("x", limits={"cpu_time_s": "1"})), "cpu_time_s='1' is not a number"),
         (json.dumps(row("x", limits={"wall_time_s": float("nan")})), "=nan is outside [0.01, 7200"),
         (json.dumps(row("x", limits={"open_files": True})), "open_files=True is not an integer"),
+        (json.dumps(row("x", hash_seed="1")), "hash_seed='1' is not an integer"),
+        (json.dumps(row("x", hash_seed=True)), "hash_seed=True is not an integer"),
+        (json.dumps(row("x", hash_seed=-1)), "hash_seed=-1 is outside [0, 4294967295]"),
     ],
 )
 def test_bad_input_names_file_line_value_and_bound_before_anything_is_done(

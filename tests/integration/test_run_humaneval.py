@@ -84,8 +84,8 @@ def comparing_with_itself(task: Task) -> str:
 
 
 @lru_cache
-def under_the_fixed_seed(expression: str) -> str:
-    """What an expression says with the hash seed that the sandbox holds fixed."""
+def under_the_usual_seed(expression: str) -> str:
+    """What an expression says with the hash seed that the sandbox has where nobody asks for one."""
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     command = [sys.executable, "-c", f"print({expression})"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -139,12 +139,12 @@ FLAWS: dict[str, tuple[Callable[[Task], str], str]] = {
         "vacuous: an empty stub passes|reference: TEST_ERROR .*",
     ),
     "leans on the order of a set": (
-        lambda t: with_helper(t, WORDS, f"assert words() == {under_the_fixed_seed(_SET)}"),
-        "flaky: in another order: ASSERTION_FAILED",
+        lambda t: with_helper(t, WORDS, f"assert words() == {under_the_usual_seed(_SET)}"),
+        "flaky: other hash seed: ASSERTION_FAILED",
     ),
     "leans on the hash of a text": (
-        lambda t: with_helper(t, BUCKET, f"assert bucket() == {under_the_fixed_seed(_HASH)}"),
-        "flaky: in another order: ASSERTION_FAILED",
+        lambda t: with_helper(t, BUCKET, f"assert bucket() == {under_the_usual_seed(_HASH)}"),
+        "flaky: other hash seed: ASSERTION_FAILED",
     ),
     "leans on the date": (
         lambda t: with_helper(t, TODAY, f"assert year() == {date.today().year}"),
@@ -157,7 +157,7 @@ FLAWS: dict[str, tuple[Callable[[Task], str], str]] = {
     "tosses a coin": (
         lambda t: with_helper(t, COIN, "assert coin() == 1"),
         r"reference: ASSERTION_FAILED \(TEST\)|flaky: run again: ASSERTION_FAILED"
-        "|flaky: in another order: ASSERTION_FAILED",
+        "|flaky: (other hash seed|in another order): ASSERTION_FAILED",
     ),
     "never ends": (
         lambda t: with_helper(t, ENDLESS, "assert spin() is None"),

@@ -94,6 +94,9 @@ def test_what_cannot_be_executed_is_an_error_and_not_a_verdict(client: SandboxCl
         Execution("count", "python", "", "", Limits(processes=1 << 70)),
         Execution("nothing", "", "", ""),
         Execution("language", "\ud800", "", ""),
+        Execution("seed", "python", "", "", hash_seed=1),
+        Execution("negative", "python", "", "", hash_seed=-1),
+        Execution("huge", "python", "", "", hash_seed=1 << 32),
         Execution("fine", "python", "pass", ""),
     ]
     outcomes = {outcome.id: outcome for outcome in client.execute_many(rows)}
@@ -104,7 +107,7 @@ def test_what_cannot_be_executed_is_an_error_and_not_a_verdict(client: SandboxCl
         codes[name] = outcome.code
     assert codes.pop("cobol") == "NOT_FOUND"
     assert set(codes.values()) == {"INVALID_ARGUMENT"}
-    assert len(codes) == 6
+    assert len(codes) == 9
 
 
 def test_an_execution_that_kills_workers_is_given_up_in_the_end(client: SandboxClient) -> None:

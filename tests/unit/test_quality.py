@@ -26,7 +26,7 @@ def clamp(x, low=0, high=9):
     return min(x, high)
 """
 SUITE = "assert clamp(5) == 5\nassert clamp(-1) == 0\nassert clamp(10) == 9\n"
-EVERYTHING = QualitySection(1, True, True, 4, 2, True, 0.5)
+EVERYTHING = QualitySection(2, True, True, 4, 2, True, 0.5)
 NOTHING = QualitySection(0, False, False, 0, 0, False, 0.0)
 
 PASSED = (Verdict.PASSED, Phase.TEST)
@@ -50,11 +50,12 @@ def examine(
     sandbox: Callable[[Trial], Outcome | None],
     settings: QualitySection = EVERYTHING,
     language: str = "python",
+    hash_seeds: int = 2,
 ) -> tuple[list[Finding], list[Trial]]:
     """Asks and executes until nothing new is needed; returns the trials in their order, too."""
     known: dict[Trial, ExecutionResult] = {}
     trials: list[Trial] = []
-    examiner = Examiner(settings, language, seed=3)
+    examiner = Examiner(settings, language, seed=3, hash_seeds=hash_seeds)
     while True:
         findings = examiner.examine(suites, known.get)
         needed = [t for finding in findings for t in finding.needed if t not in trials]
@@ -66,12 +67,13 @@ def examine(
 
 def kind(trial: Trial) -> str:
     """What a trial of the one suite is for."""
+    if trial.hash_seed:
+        assert (trial.candidate, trial.test) == (REFERENCE, SUITE)
+        return "seed"
     if trial.candidate == python_stub(REFERENCE):
         return "stub"
     if trial.candidate in python_mutants(REFERENCE, 4, 3):
         return "mutant"
-    if "_in_another_order" in trial.test or trial.candidate != REFERENCE:
-        return "order"
     if trial.test != SUITE:
         return "again" if trial.test.rstrip("\n") == SUITE.rstrip("\n") else "order"
     return "own"
@@ -79,7 +81,8 @@ def kind(trial: Trial) -> str:
 
 def sandbox(**outcomes: Outcome | None) -> Callable[[Trial], Outcome | None]:
     """Executes trials of the one suite as a sound suite would come out, but for `outcomes`."""
-    sound = {"own": PASSED, "again": PASSED, "order": PASSED, "stub": WRONG, "mutant": WRONG}
+    sound = {"own": PASSED, "again": PASSED, "seed": PASSED, "order": PASSED}
+    sound |= {"stub": WRONG, "mutant": WRONG}
     return lambda trial: {**sound, **outcomes}[kind(trial)]
 
 
@@ -89,7 +92,7 @@ ONE = [SuiteText(REFERENCE, SUITE, None)]
 def test_a_sound_suite_is_kept_after_one_trial_of_each_kind() -> None:
     findings, trials = examine(ONE, sandbox())
     assert findings == [Finding()]
-    assert [kind(t) for t in trials] == ["own", "again", "order", "stub", "mutant"]
+    assert [kind(t) for t in trials] == ["own", "again", "seed", "order", "stub", "mutant"]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,8 @@ def test_a_sound_suite_is_kept_after_one_trial_of_each_kind() -> None:
         ({"own": (Verdict.COMPILE_ERROR, Phase.COMPILE)}, "reference: COMPILE_ERROR (COMPILE)"),
         ({"again": WRONG}, "flaky: run again: ASSERTION_FAILED"),
         ({"again": ENDLESS}, "flaky: run again: TIME_LIMIT_EXCEEDED"),
+        ({"seed": WRONG}, "flaky: other hash seed: ASSERTION_FAILED"),
+        ({"seed": WRONG, "again": WRONG}, "flaky: run again: ASSERTION_FAILED"),
         ({"order": WRONG}, "flaky: in another order: ASSERTION_FAILED"),
         ({"stub": PASSED}, "vacuous: an empty stub passes"),
         ({"mutant": PASSED}, "vacuous: no mutant fails an assertion"),
@@ -113,7 +118,7 @@ def test_what_the_trials_say_decides(outcomes: dict[str, Outcome], reason: str |
     assert [f.dropped for f in examine(ONE, sandbox(**outcomes))[0]] == [reason]
 
 
-@pytest.mark.parametrize("missing", ["own", "again", "order", "stub", "mutant"])
+@pytest.mark.parametrize("missing", ["own", "again", "seed", "order", "stub", "mutant"])
 def test_a_suite_waits_for_every_trial_that_could_not_be_executed(missing: str) -> None:
     (finding,), _ = examine(ONE, sandbox(**{missing: None}))
     assert finding.needed
@@ -255,22 +260,34 @@ def test_assertions_that_share_a_variable_keep_their_order() -> None:
     assert sorted(after[4:]) == before[4:] != after[4:]
 
 
-def test_a_walk_over_a_set_of_texts_goes_the_other_way_and_nothing_else_does() -> None:
+def test_what_is_rewritten_keeps_docstring_and_future_imports_in_front() -> None:
     reference = (
         "'''Doc.'''\nfrom __future__ import annotations\n"
-        "def texts(): return list({'a', 'b', 'c', 'd'})\n"
-        "def numbers(): return [n for n in {3, 1, 2}]\n"
-        "def lists(): return [x for x in sorted({'b', 'a'})] + list('xy') + list({'p': 1, 'q': 2})\n"
+        "def first(a: Missing, b): return sorted([a, b], key=id)[0] is a\n"
     )
-    found = python_reordered(reference, "assert texts() == numbers() == lists()", 0)
+    found = python_reordered(reference, "assert first([], {})", 0)
     assert found is not None
-    names: dict[str, Callable[[], list[object]]] = {}
-    changed: dict[str, Callable[[], list[object]]] = {}
+    names: dict[str, Callable[..., object]] = {}
+    changed: dict[str, Callable[..., object]] = {}
     exec(compile(reference, "a", "exec"), names)
     exec(compile(found[0], "b", "exec"), changed)
-    assert changed["texts"]() == names["texts"]()[::-1]
-    assert changed["numbers"]() == names["numbers"]()
-    assert changed["lists"]() == names["lists"]()
+    assert str(changed["__doc__"]) == "Doc."
+    one, other = object(), object()
+    assert changed["first"](one, other) is not names["first"](one, other)
+
+
+@pytest.mark.parametrize(
+    ("reruns", "hash_seeds", "seeds"),
+    [(0, 3, []), (1, 3, [1]), (2, 3, [1, 2]), (4, 3, [0, 0, 1, 2]), (2, 1, [0, 0])],
+)
+def test_reruns_take_every_hash_seed_there_is_and_then_the_usual_one(
+    reruns: int, hash_seeds: int, seeds: list[int]
+) -> None:
+    only = replace(NOTHING, reruns=reruns)
+    findings, trials = examine(ONE, sandbox(), only, hash_seeds=hash_seeds)
+    assert findings == [Finding()]
+    assert [trial.hash_seed for trial in trials] == [0, *seeds]
+    assert len({(trial.candidate, trial.test, trial.hash_seed) for trial in trials}) == len(trials)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_minimal_recipe_has_defaults_and_leaves_stages_out(tmp_path: Path) -> 
     assert recipe.run.language == "python"
     assert recipe.sandbox.launcher == "process"
     assert recipe.check.enabled
-    assert recipe.quality == QualitySection(1, True, True, 6, 1, True, 0.5)
+    assert recipe.quality == QualitySection(2, True, True, 6, 1, True, 0.5)
     assert (recipe.generation, recipe.sampling, recipe.train, recipe.evaluation) == (
         None,
         None,

@@ -73,7 +73,7 @@ def test_rate_and_time_left_are_of_this_run_alone(
 
 def test_executions_that_did_not_take_place_are_shown(tmp_path: Path) -> None:
     with at_work(tmp_path) as run:
-        add_outcomes(run.db, [ExecutionError("a:b", "UNAVAILABLE", "worker lost")])
+        add_outcomes(run.db, [ExecutionError("a:b:0", "UNAVAILABLE", "worker lost")])
         shown = CliRunner().invoke(status, ["--run-dir", str(tmp_path)])
     assert "not executed: 1 x UNAVAILABLE: worker lost" in shown.output
 

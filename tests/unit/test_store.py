@@ -31,6 +31,7 @@ from orchestrator.store.answers import (
     answered,
     answers_to_parse,
     decide_suite,
+    self_consistency,
     undecided_problems,
     undecided_suites,
 )
@@ -41,6 +42,7 @@ from orchestrator.store.executions import (
     kept_suites,
     outcome_of,
     pair_id,
+    verdict_counts,
 )
 from orchestrator.store.labels import (
     correct_shares,
@@ -124,6 +126,26 @@ def test_every_verdict_survives_the_store(tmp_path: Path, verdict: Verdict) -> N
         outcome = result(pair_id(candidate, suite), verdict)
         add_outcomes(db, [outcome])
         assert outcome_of(db, candidate, suite) == outcome
+
+
+def test_what_other_hash_seeds_say_is_kept_apart(tmp_path: Path) -> None:
+    with open_writer(tmp_path) as db:
+        fill(db, problems=1, k=1)
+        candidate, suite = first_pair(db, "p0")
+        usual, other = pair_id(candidate, suite), pair_id(candidate, suite, 1)
+        lost = ExecutionError(pair_id(candidate, suite, 2), "UNAVAILABLE", "worker lost")
+        add_outcomes(db, [result(other, Verdict.ASSERTION_FAILED), lost])
+        assert outcome_of(db, candidate, suite) is None
+        assert unlabelled_problem(db, "p0").results == {}
+        assert problems_not_executed_whole(db) == ["p0"]
+        assert verdict_counts(db) == []
+        assert [c.consistent for c in self_consistency(db)] == [0]
+        add_outcomes(db, [result(usual)])
+        assert outcome_of(db, candidate, suite) == result(usual)
+        assert outcome_of(db, candidate, suite, 1) == result(other, Verdict.ASSERTION_FAILED)
+        assert outcome_of(db, candidate, suite, 2) == lost
+        assert unlabelled_problem(db, "p0").results == {(candidate, suite): result(usual)}
+        assert verdict_counts(db) == [(Verdict.PASSED, Phase.TEST, 1)]
 
 
 def test_an_execution_error_stays_missing_until_it_is_executed(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.domain import ExecutionError, ExecutionResult, Usage, Verdict
 from orchestrator.errors import InputError, PlumError
 from orchestrator.labels import Label, LabelReason
 from orchestrator.store.database import open_reader, open_writer
+from orchestrator.store.executions import outcome_of, pair_id
 from orchestrator.store.labels import (
     labels_of,
 )
@@ -47,6 +49,10 @@ def store_of_version(folder: Path, version: int) -> None:
             "INSERT INTO samples VALUES ('p', 0, 'text', 0, NULL, 'bare');"
             "INSERT INTO labels (problem_id, sample_index, value, reason, detail)"
             " VALUES ('p', 0, 1, 'passed every suite', '');"
+            "INSERT INTO sources VALUES ('c', 'candidate'), ('t', 'suite');"
+            "INSERT INTO executions VALUES"
+            " ('c', 't', 'PASSED', 'TEST', '', 1, 0, NULL, 'separated', 0.1, 0.2, 3);"
+            "INSERT INTO execution_errors VALUES ('c', 'u', 'UNAVAILABLE', 'worker lost');"
         )
 
 
@@ -65,6 +71,11 @@ def test_a_store_of_an_older_version_is_brought_up_to_date_with_all_it_holds(
     with open_reader(tmp_path) as db:
         assert db.value("PRAGMA user_version") == len(MIGRATIONS)
         assert [s.index for s in samples_of(db, "p")] == [0]
+        executed = outcome_of(db, "c", "t")
+        assert isinstance(executed, ExecutionResult)
+        assert (executed.verdict, executed.usage) == (Verdict.PASSED, Usage(0.1, 0.2, 3))
+        lost = ExecutionError(pair_id("c", "u"), "UNAVAILABLE", "worker lost")
+        assert outcome_of(db, "c", "u") == lost
 
 
 def test_an_older_and_a_new_store_have_the_same_tables(tmp_path: Path) -> None:

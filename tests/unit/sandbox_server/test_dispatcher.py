@@ -74,7 +74,9 @@ class Client:
         self.outcomes: dict[str, Outcome] = {}
         self._news = asyncio.Event()
 
-    async def send(self, pairs: Sequence[tuple[str, str]], **limits: Any) -> list[Job]:
+    async def send(
+        self, pairs: Sequence[tuple[str, str]], hash_seed: int = 0, **limits: Any
+    ) -> list[Job]:
         """Asks for each solution with each suite, as a stream does for one message."""
         jobs = []
         for solution, test in pairs:
@@ -83,6 +85,7 @@ class Client:
                 "solution": solution,
                 "tests": [test],
                 "limits": vars(LIMITS) | limits,
+                **({"hash_seed": hash_seed} if hash_seed else {}),
             }
             job = Job("toy", "me", request, 2, partial(self._note, f"{solution}{test}"))
             await self._dispatcher.admit(job)
@@ -123,6 +126,25 @@ def serve(
             await link.close()
 
     asyncio.run(run())
+
+
+def test_those_of_one_candidate_under_other_hash_seeds_go_apart() -> None:
+    async def scenario(_: Dispatcher, client: Client, peer: Peer, __: WorkerLink) -> None:
+        await client.send([("busy", "0")])
+        seen = [await peer.next()]
+        await client.send([("a", "1")])
+        await client.send([("a", "2"), ("a", "3")], hash_seed=1)
+        for _number in range(2):
+            await peer.passes(seen[-1])
+            seen.append(await peer.next())
+        await peer.passes(seen[-1])
+        assert [(r["tests"], r.get("hash_seed")) for r in seen[1:]] == [
+            (["1"], None),
+            (["2", "3"], 1),
+        ]
+        assert len(await client.all_of(4)) == 4
+
+    serve(scenario)
 
 
 def test_those_of_one_candidate_that_come_together_go_together() -> None:

@@ -59,6 +59,18 @@ def test_a_folder_with_a_language_toml_is_a_language(tmp_path: Path) -> None:
     assert programs.tools["sh"] == str(Path("/bin/sh").resolve())
 
 
+@pytest.mark.parametrize("seeds", ["2", "0", "true", '"1"'])
+def test_programs_have_one_order_of_hashes_and_no_more_can_be_said(
+    tmp_path: Path, seeds: str
+) -> None:
+    folder = _write(tmp_path, "sh")
+    assert load_language(folder).hash_seeds == 1
+    path = folder / "language.toml"
+    path.write_text(f"hash_seeds = {seeds}\n" + path.read_text("ascii"), encoding="ascii")
+    with pytest.raises(RefusedError, match=r"hash_seeds = .* is outside \[1, 1\]"):
+        load_language(folder)
+
+
 def test_a_language_can_use_the_runtime_of_another(tmp_path: Path) -> None:
     for name in ("shell", "other"):
         (tmp_path / name / "runtime").mkdir(parents=True)

@@ -353,6 +353,7 @@ class Execution(_message.Message):
     SOLUTION_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    HASH_SEED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The caller's name for it, returned with the outcome. At most 256 bytes.
     Required and unique among those in flight on a stream.
@@ -363,6 +364,12 @@ class Execution(_message.Message):
     """The candidate's source. At most 16 MiB. May be empty."""
     test: _builtins.str
     """The suite's source, run after the candidate has loaded. At most 16 MiB."""
+    hash_seed: _builtins.int
+    """In which order the language goes through what it keeps by its hash (Python:
+    PYTHONHASHSEED). 0, the default, is its usual order. [0, hash_seeds - 1] of the
+    language's LanguageInfo; INVALID_ARGUMENT outside. Executions of one seed are best sent
+    one behind the other: the first ones of another seed wait until it is made ready.
+    """
     @_builtins.property
     def limits(self) -> Global___Limits:
         """What the execution may use. What is unset takes the language's default."""
@@ -375,10 +382,11 @@ class Execution(_message.Message):
         solution: _builtins.str = ...,
         test: _builtins.str = ...,
         limits: Global___Limits | None = ...,
+        hash_seed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "language", b"language", "limits", b"limits", "solution", b"solution", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash_seed", b"hash_seed", "id", b"id", "language", b"language", "limits", b"limits", "solution", b"solution", "test", b"test"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -855,6 +863,7 @@ class LanguageInfo(_message.Message):
     DEFAULT_LIMITS_FIELD_NUMBER: _builtins.int
     ISOLATION_FIELD_NUMBER: _builtins.int
     SUITES_FIELD_NUMBER: _builtins.int
+    HASH_SEEDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name in Execution.language."""
     version: _builtins.str
@@ -864,6 +873,10 @@ class LanguageInfo(_message.Message):
     suites: _builtins.int
     """Executions of one candidate that are carried out together where they wait one behind the
     other: more than 1 where a candidate is compiled once for several suites. [1, 16].
+    """
+    hash_seeds: _builtins.int
+    """How many values Execution.hash_seed may have, from 0 on. 1 where no order of the
+    language depends on a seed. [1, 16].
     """
     @_builtins.property
     def default_limits(self) -> Global___Limits:
@@ -882,10 +895,11 @@ class LanguageInfo(_message.Message):
         default_limits: Global___Limits | None = ...,
         isolation: _abc.Iterable[Global___IsolationLayer] | None = ...,
         suites: _builtins.int = ...,
+        hash_seeds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_limits", b"default_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_limits", b"default_limits", "isolation", b"isolation", "name", b"name", "slots", b"slots", "suites", b"suites", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_limits", b"default_limits", "hash_seeds", b"hash_seeds", "isolation", b"isolation", "name", b"name", "slots", b"slots", "suites", b"suites", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
