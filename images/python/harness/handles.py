@@ -77,6 +77,8 @@ FORWARDED: frozenset[str] = frozenset(
             "anext",
             "await",
             "fspath",
+            "instancecheck",
+            "subclasscheck",
         ]
         + _BINARY
         + [f"r{name}" for name in _BINARY]
@@ -100,6 +102,20 @@ _LOCAL = frozenset(
         "__getstate__",
         "__signature__",
         "__weakref__",
+    }
+)
+#: Attributes of every class that say what it is; a stand-in would tell of itself.
+_OF_CLASSES = frozenset(
+    {
+        "__annotations__",
+        "__base__",
+        "__bases__",
+        "__dict__",
+        "__doc__",
+        "__init__",
+        "__mro__",
+        "__slots__",
+        "__subclasses__",
     }
 )
 
@@ -206,12 +222,14 @@ class ClassHandle(type):
         return cls._plum_peer.request("call", cls, args, pairs(kwargs))
 
     def __getattribute__(cls, name: str) -> Any:
-        if name[:2] == "__" or name[:6] == "_plum_":
+        if name[:6] == "_plum_":
+            return type.__getattribute__(cls, name)
+        if name[:2] == "__" and (name not in _OF_CLASSES or cls._plum_seen_as is None):
             return type.__getattribute__(cls, name)
         return type.__getattribute__(cls, "_plum_peer").get_attribute(cls, name)
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("_plum_") or name == "__abstractmethods__":
+        if name.startswith("_plum_"):
             raise AttributeError(name)
         return cls._plum_peer.get_attribute(cls, name)
 

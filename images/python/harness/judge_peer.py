@@ -40,6 +40,8 @@ _OPEN_NAMES = FORWARDED | {
     "__module__",
     "__class__",
     "__wrapped__",
+    "__origin__",  # with the next, what `List[int]` is made of
+    "__args__",
     "send",
     "throw",
     "close",

@@ -153,7 +153,8 @@ class _Needs(ast.NodeVisitor):
         self._bound.add(node.arg)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        if node.attr in _IN_PROCESS_METHODS:
+        listens = node.attr == "addHandler" and "logging" in self.imports
+        if listens or node.attr in _IN_PROCESS_METHODS:
             self._because(f"it uses {node.attr}")
         if isinstance(node.value, ast.Name):
             owner = node.value.id
