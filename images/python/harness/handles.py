@@ -88,7 +88,6 @@ FORWARDED: frozenset[str] = frozenset(
 #: Attributes that belong to the stand-in itself.
 _LOCAL = frozenset(
     {
-        "__init__",
         "__new__",
         "__init_subclass__",
         "__subclasshook__",
@@ -224,7 +223,9 @@ class ClassHandle(type):
     def __getattribute__(cls, name: str) -> Any:
         if name[:6] == "_plum_":
             return type.__getattribute__(cls, name)
-        if name[:2] == "__" and (name not in _OF_CLASSES or cls._plum_seen_as is None):
+        if name[:2] == "__" and not (
+            name in _OF_CLASSES and cls._plum_seen_as is not None and cls._plum_peer.asks_classes
+        ):
             return type.__getattribute__(cls, name)
         return type.__getattribute__(cls, "_plum_peer").get_attribute(cls, name)
 

@@ -55,7 +55,8 @@ def _mirror_limit(peer: Peer) -> None:
 
 def _redirected(peer: Peer, module: str, name: str, real: Any) -> Any:
     def function(*args: Any, **kwargs: Any) -> Any:
-        if args and (_is_theirs(args[0]) or (module == "json" and _holds_theirs(args[0]))):
+        encoded = module == "json" and not kwargs.keys() & {"cls", "default"}
+        if args and (_is_theirs(args[0]) or (encoded and _holds_theirs(args[0]))):
             return peer.request("library", module, name, args, pairs(kwargs))
         return real(*args, **kwargs)
 
