@@ -77,6 +77,8 @@ FORWARDED: frozenset[str] = frozenset(
             "anext",
             "await",
             "fspath",
+            "instancecheck",
+            "subclasscheck",
         ]
         + _BINARY
         + [f"r{name}" for name in _BINARY]
@@ -86,7 +88,6 @@ FORWARDED: frozenset[str] = frozenset(
 #: Attributes that belong to the stand-in itself.
 _LOCAL = frozenset(
     {
-        "__init__",
         "__new__",
         "__init_subclass__",
         "__subclasshook__",
@@ -100,6 +101,20 @@ _LOCAL = frozenset(
         "__getstate__",
         "__signature__",
         "__weakref__",
+    }
+)
+#: Attributes of every class that say what it is; a stand-in would tell of itself.
+_OF_CLASSES = frozenset(
+    {
+        "__annotations__",
+        "__base__",
+        "__bases__",
+        "__dict__",
+        "__doc__",
+        "__init__",
+        "__mro__",
+        "__slots__",
+        "__subclasses__",
     }
 )
 
@@ -206,12 +221,16 @@ class ClassHandle(type):
         return cls._plum_peer.request("call", cls, args, pairs(kwargs))
 
     def __getattribute__(cls, name: str) -> Any:
-        if name[:2] == "__" or name[:6] == "_plum_":
+        if name[:6] == "_plum_":
+            return type.__getattribute__(cls, name)
+        if name[:2] == "__" and not (
+            name in _OF_CLASSES and cls._plum_seen_as is not None and cls._plum_peer.asks_classes
+        ):
             return type.__getattribute__(cls, name)
         return type.__getattribute__(cls, "_plum_peer").get_attribute(cls, name)
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("_plum_") or name == "__abstractmethods__":
+        if name.startswith("_plum_"):
             raise AttributeError(name)
         return cls._plum_peer.get_attribute(cls, name)
 

@@ -25,7 +25,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from . import decoys
+from . import decoys, prepared
 from .candidate import flush, line_of, load, read_all, reseed
 from .channel import Channel, ChannelClosed, PinnedChannel
 from .classify import parse_report
@@ -33,40 +33,13 @@ from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .outcome import Outcome
 from .plain import MUTABLE, VALUE_KINDS
+from .prying import HARMLESS, refuse_prying
 from .recursion import count_from_here
 from .suite import FILENAME, Suite, read_suite
+from .unimported import module_meant
 
 _WITNESS_BYTES = 16
 _WATCHED_MODULES = ("builtins", "math", "operator", "unittest", "unittest.case", "functools")
-#: Audit events of code that looks for what it must not see.
-_PRYING = frozenset(
-    [
-        "sys._getframe",
-        "sys._current_frames",
-        "sys._current_exceptions",
-        "gc.get_objects",
-        "gc.get_referrers",
-        "gc.get_referents",
-        "sys.settrace",
-        "sys.setprofile",
-        "object.__getattr__",
-        "code.__new__",
-    ]
-)
-#: Modules that look at their caller's frame for harmless reasons.
-_HARMLESS = frozenset(
-    [
-        "collections",
-        "typing",
-        "enum",
-        "dataclasses",
-        "warnings",
-        "abc",
-        "functools",
-        "logging",
-        "traceback",
-    ]
-)
 _EXACT = MUTABLE | set(VALUE_KINDS) | {int, float, str, bytes, bool, complex, tuple, frozenset}
 
 
@@ -78,11 +51,12 @@ def witness(channel_fd: int, suite_fd: int, report_fd: int) -> int:
     harden()
     report = Report(report_fd)
     channel = PinnedChannel(socket.socket(fileno=channel_fd))
-    suite = read_all(suite_fd)
+    text = read_all(suite_fd)
+    code = prepared.encode(read_suite(text.decode("utf-8")))
     await_load(channel, report)
     secret = os.urandom(_WITNESS_BYTES)
     try:
-        channel.send(secret + suite)
+        channel.send(secret + prepared.pack(text, code))
         answer = channel.receive()
     except ChannelClosed:
         report.finish("RUNTIME_ERROR", "TEST", "", died=True)
@@ -103,13 +77,13 @@ def main(channel_fd: int, solution_fd: int) -> int:
     decoys.reseed()
     channel = Channel(channel_fd)
     os.register_at_fork(after_in_child=channel.close)
-    for name in _WATCHED_MODULES:
+    for name in (*_WATCHED_MODULES, *HARMLESS):
         importlib.import_module(name)
     before = {name: dict(vars(sys.modules[name])) for name in _WATCHED_MODULES}
     prying: list[str] = []
     run = _Run(before, prying).run
     leave = os._exit
-    _watch_prying(prying, f"{os.getcwd()}/solution.py")
+    refuse_prying(prying)
     _hide_ourselves()
     try:
         module = load(channel, read_all(solution_fd))
@@ -132,32 +106,6 @@ def _hide_ourselves() -> None:
         del sys.modules[name]
 
 
-def _watch_prying(prying: list[str], path: str) -> None:
-    busy = [False]
-    get_frame = sys._getframe
-
-    def hook(event: str, args: Any) -> None:
-        if busy[0] or not (event in _PRYING or event.startswith("ctypes.")):
-            return
-        busy[0] = True
-        try:
-            frame: types.FrameType | None = get_frame(1)
-            name = frame.f_globals.get("__name__", "") if frame is not None else ""
-            for _ in range(3):
-                if frame is None or str(name).partition(".")[0] in _HARMLESS:
-                    break
-                if frame.f_code.co_filename == path or frame.f_globals.get("__name__") == (
-                    "solution"
-                ):
-                    prying.append(event)
-                    break
-                frame = frame.f_back
-        finally:
-            busy[0] = False
-
-    sys.addaudithook(hook)
-
-
 class _Run:
     """Runs the suite beside the candidate."""
 
@@ -165,20 +113,22 @@ class _Run:
         self._before = before
         self._prying = prying
         self._encode = encode_report
-        self._read = read_suite
+        self._read = prepared.restore
+        self._unpack = prepared.unpack
         self._lie = ""
 
-    def run(self, module: types.ModuleType, text: bytes) -> bytes:
-        """The report of running the suite `text` against the loaded `module`."""
+    def run(self, module: types.ModuleType, packed: bytes) -> bytes:
+        """The report of running the suite, as `prepared.pack` made it, against `module`."""
         changed = self._changed()
         self._restore()
-        suite = self._read(text.decode("utf-8"))
+        text, code = self._unpack(packed)
+        suite = self._read(text.decode("utf-8"), code)
         ledger = _CanaryLedger(suite, BoundedRepr(repr).bounded, self._note_lie)
         error = self._execute(suite, ledger, module)
         path = str(module.__file__)
         outcome = Outcome(suite, ledger, lambda e: _origin(e, path))
         verdict, message = outcome.of(error)
-        if verdict == "PASSED":
+        if verdict == "PASSED" or (verdict == "RUNTIME_ERROR" and self._prying):
             changed = changed or self._changed()
             if changed or self._prying or self._lie:
                 verdict = "TAMPERED"
@@ -201,6 +151,10 @@ class _Run:
         namespace = main_module.__dict__
         names = _Names(self._before["builtins"], solution)
         namespace["__builtins__"] = names
+        for name, attributes in suite.unimported.items():
+            module = module_meant(name, attributes)
+            if module is not None and name in vars(solution):
+                names[name] = module
         helpers = ledger.helpers()
         namespace.update(helpers)
         sys.modules["__main__"] = main_module
@@ -294,23 +248,29 @@ class _CanaryLedger(Ledger):
     def compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
         held = super().compare(index, symbol, left, right)
         if held and symbol in ("==", "!=", "<", "<=", ">", ">=", "in"):
-            for side in (left, right):
-                self._try(side, 0)
+            equal = symbol == "=="
+            self._try(left, right if equal else None, 0)
+            self._try(right, left if equal else None, 0)
         return held
 
-    def _try(self, value: Any, depth: int) -> None:
+    def _try(self, value: Any, other: Any, depth: int) -> None:
+        """other: what it was found to be equal to; None where it was not asked."""
         kind = type(value)
         if kind in (list, tuple, set, frozenset) and depth < 4:
-            for item in list(value)[:50]:
-                self._try(item, depth + 1)
+            items = list(value)[:50]
+            aligned = type(other) is kind and kind in (list, tuple) and len(other) == len(value)
+            others = list(other)[:50] if aligned else [None] * len(items)
+            for item, its_other in zip(items, others, strict=True):
+                self._try(item, its_other, depth + 1)
         elif kind is dict and depth < 4:
             for item in list(value.values())[:50]:
-                self._try(item, depth + 1)
+                self._try(item, None, depth + 1)
         elif kind not in _EXACT and kind.__module__ == "solution":
-            self._question(value)
+            near = decoys.chain(other) if type(other) in _EXACT else []
+            self._question(value, [*decoys.strangers(), *near])
 
-    def _question(self, value: Any) -> None:
-        for stranger in decoys.strangers():
+    def _question(self, value: Any, strangers: list[Any]) -> None:
+        for stranger in strangers:
             try:
                 equal = bool(value == stranger) or not bool(value.__ne__(stranger))
             except Exception:

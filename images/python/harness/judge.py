@@ -32,6 +32,7 @@ from .recursion import count_from_here
 from .suite import FILENAME, Suite, read_suite
 from .suite_names import MainModule, Names, SolutionModule
 from .under_test import builtins_under_test
+from .unimported import module_meant
 from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 _PR_SET_DUMPABLE = 4
@@ -213,6 +214,7 @@ class Run:
         """Makes this process the suite's."""
         namespace = module.__dict__
         sys.modules["__main__"] = module
+        self._peer.namespace = namespace
         source = self._suite.source
         linecache.cache[FILENAME] = (len(source), None, source.splitlines(True), FILENAME)
         unpickle_through(self._peer)
@@ -220,15 +222,24 @@ class Run:
             import unittest  # noqa: F401  (for the watch)
 
             watch_unittest(self._ledger, FILENAME)
-        redirect_library(self._peer, self._suite.imports)
+        redirect_library(self._peer, self._suite.imports | self._take_modules(namespace))
         import_nothing_writable()
         if "solution" in source:
-            sys.modules["solution"] = SolutionModule(self._peer)
+            sys.modules["solution"] = SolutionModule(self._peer, namespace)
         if self._overridden:
             for name in builtins_under_test(source, self._overridden):
                 namespace[name] = self._peer.request("global", name)[1]
         if self._suite.wants_names:
             self._fill(namespace)
+
+    def _take_modules(self, namespace: dict[str, Any]) -> set[str]:
+        """Lets modules that the suite uses as the solution imports them be Python's own."""
+        names = namespace["__builtins__"]
+        for name, attributes in self._suite.unimported.items():
+            module = module_meant(name, attributes)
+            if module is not None and self._peer.request("has", name):
+                names[name] = module
+        return set(self._suite.unimported)
 
     def _fill(self, namespace: dict[str, Any]) -> None:
         for name in self._peer.request("names"):

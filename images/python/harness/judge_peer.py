@@ -40,6 +40,8 @@ _OPEN_NAMES = FORWARDED | {
     "__module__",
     "__class__",
     "__wrapped__",
+    "__origin__",  # with the next, what `List[int]` is made of
+    "__args__",
     "send",
     "throw",
     "close",
@@ -58,6 +60,7 @@ _ITERATION = frozenset(["__next__", "send", "throw", "__anext__", "asend", "athr
 class JudgePeer(DoubtingPeer):
     """Talks to the candidate. Its death and its lies end the run through `ended` and `tampered`."""
 
+    asks_classes = True
     keeps_exceptions = True
 
     def __init__(
@@ -77,6 +80,8 @@ class JudgePeer(DoubtingPeer):
         self._argv = sys.argv
         self._patchable = {n: getattr(builtins, n) for n in ("input", "print", "open")}
         self._told: dict[str, Any] = {}
+        #: The suite's globals: what it calls `input` there, it means for both.
+        self.namespace: dict[str, Any] = {}
         self.impatient = False
 
     def request(self, operation: str, *args: Any) -> Any:
@@ -189,15 +194,18 @@ class JudgePeer(DoubtingPeer):
         if not self._told and self._is_as_it_was():
             return
         for name, original in self._patchable.items():
-            self._tell(name, getattr(builtins, name, None), original)
+            self._tell(name, self._now(name), original)
         self._tell("stdin", sys.stdin, self._stdin)
         self._tell("argv", sys.argv, self._argv)
 
     def _is_as_it_was(self) -> bool:
         for name, original in self._patchable.items():
-            if _BUILTINS.get(name) is not original:
+            if self._now(name) is not original:
                 return False
         return sys.stdin is self._stdin and sys.argv is self._argv
+
+    def _now(self, name: str) -> Any:
+        return self.namespace[name] if name in self.namespace else _BUILTINS.get(name)
 
     def _tell(self, name: str, now: Any, original: Any) -> None:
         told = self._told.get(name, original)

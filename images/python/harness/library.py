@@ -7,8 +7,11 @@ import random
 import sys
 from typing import Any
 
-from .handles import is_handle, pairs
+from .handles import RemoteMethod, is_handle, pairs
 from .peer import Peer
+
+#: Deeper containers are not searched for what is the candidate's.
+_MOST_LEVELS = 50
 
 
 def redirect_library(peer: Peer, imports: frozenset[str]) -> None:
@@ -52,7 +55,8 @@ def _mirror_limit(peer: Peer) -> None:
 
 def _redirected(peer: Peer, module: str, name: str, real: Any) -> Any:
     def function(*args: Any, **kwargs: Any) -> Any:
-        if args and (is_handle(args[0]) or type(args[0]).__name__ == "RemoteMethod"):
+        encoded = module == "json" and not kwargs.keys() & {"cls", "default"}
+        if args and (_is_theirs(args[0]) or (encoded and _holds_theirs(args[0]))):
             return peer.request("library", module, name, args, pairs(kwargs))
         return real(*args, **kwargs)
 
@@ -60,6 +64,19 @@ def _redirected(peer: Peer, module: str, name: str, real: Any) -> Any:
     function.__module__ = module
     function.__wrapped__ = real  # type: ignore[attr-defined]
     return function
+
+
+def _is_theirs(value: Any) -> bool:
+    return is_handle(value) or type(value) is RemoteMethod
+
+
+def _holds_theirs(value: Any, depth: int = 0) -> bool:
+    """Whether an object of the candidate is somewhere in plain containers."""
+    if type(value) is dict:
+        value = [*value, *value.values()]
+    elif type(value) is not list and type(value) is not tuple:
+        return _is_theirs(value)
+    return depth < _MOST_LEVELS and any(_holds_theirs(item, depth + 1) for item in value)
 
 
 class _NoModules:

@@ -37,6 +37,8 @@ _MOST_NESTED = 400
 class Peer(ABC):
     """What judge and candidate have in common."""
 
+    #: Whether classes of the other side say themselves what they are made of.
+    asks_classes = False
     #: Whether exceptions that leave here are kept, so that they come back as themselves.
     keeps_exceptions = False
 
@@ -297,8 +299,15 @@ class Peer(ABC):
     def _special(self, owner: Any, name: str, args: Any, kwargs: Any) -> Any:
         if name not in FORWARDED:
             raise ProtocolBreach("malformed request: no special method")
-        method = getattr(type(owner), name)
-        return method(owner, *args, **dict(kwargs))
+        kind = type(owner)
+        # As Python finds it: not on the class of the class, and bound only if it can be.
+        defining = next((c for c in kind.__mro__ if name in c.__dict__), None)
+        if defining is None:
+            raise AttributeError(f"{kind.__name__!r} object has no {name}")
+        found = defining.__dict__[name]
+        bind = getattr(type(found), "__get__", None)
+        method = found if bind is None else bind(found, owner, kind)
+        return method(*args, **dict(kwargs))
 
 
 def _signature(owner: Any) -> Any:

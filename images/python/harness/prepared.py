@@ -14,9 +14,11 @@ at most spoil itself.
 
 from __future__ import annotations
 
-import marshal
 import struct
 from collections import OrderedDict
+
+# Bound here: a candidate that shares the process with its suite may replace the module's.
+from marshal import dumps, loads
 
 from .suite import Suite
 
@@ -61,10 +63,16 @@ def unpack(data: bytes) -> tuple[bytes, bytes]:
 
 def announce(suite: Suite) -> bytes:
     """What the report of a judge that read `suite` itself begins with; empty for a large one."""
-    code = marshal.dumps((suite.code, suite.assertions, suite.wants_names, suite.imports))
+    code = encode(suite)
     if len(code) > _MAX_CODE_BYTES:
         return b""
     return _MARK + _LENGTH.pack(len(code)) + code
+
+
+def encode(suite: Suite) -> bytes:
+    """All of a suite but its text."""
+    parts = suite.code, suite.assertions, suite.wants_names, suite.imports, suite.unimported
+    return dumps(parts)
 
 
 def split(report: bytes) -> tuple[bytes, bytes]:
@@ -79,8 +87,8 @@ def split(report: bytes) -> tuple[bytes, bytes]:
 
 
 def restore(source: str, code: bytes) -> Suite:
-    """The suite with this text, from what `announce` made of it."""
-    compiled, assertions, wants_names, imports = marshal.loads(code)
+    """The suite with this text, from what `encode` made of it."""
+    compiled, assertions, wants_names, imports, unimported = loads(code)
     return Suite(
         source=source,
         code=compiled,
@@ -88,4 +96,5 @@ def restore(source: str, code: bytes) -> Suite:
         in_process="",
         wants_names=wants_names,
         imports=imports,
+        unimported=unimported,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ def make_class(peer: Peer, info: ClassInfo) -> ClassHandle:
         "__qualname__": info.qualname,
         "_plum_peer": peer,
         "_plum_info": info,
+        "_plum_seen_as": None,
     }
     if exceptional:
         if not any(issubclass(b, BaseException) for b in bases):
@@ -53,6 +55,10 @@ def make_class(peer: Peer, info: ClassInfo) -> ClassHandle:
         namespace["__slots__"] = ()
         namespace.update(_methods(info))
     made: ClassHandle = type.__new__(_metaclass(info.meta), info.name, bases, namespace)
+    for claim in info.claims:
+        if type(claim) is abc.ABCMeta:
+            abstract: Any = claim
+            abstract.register(made)
     type.__setattr__(made, "_plum_seen_as", _seen_as(made, info))
     return made
 
@@ -122,6 +128,8 @@ def _forward(name: str) -> Callable[..., Any]:
 
 def _forward_to_class(name: str) -> Callable[..., Any]:
     def method(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if cls._plum_seen_as is None:  # while it is made nobody can be asked
+            return False
         return cls._plum_peer.special(cls, name, args, kwargs)
 
     method.__name__ = name

@@ -11,6 +11,8 @@ import functools
 from dataclasses import dataclass
 from types import CodeType
 
+from .unimported import find_unimported
+
 FILENAME = "suite.py"
 #: Names under which the rewritten suite finds its helpers; no program can spell them.
 COMPARE, TRUTH, HELD, FAILED = "@compare", "@truth", "@held", "@failed"
@@ -33,7 +35,10 @@ OPERATORS: dict[type[ast.cmpop], str] = {
 _TELLING = ("import", "class", "globals", "locals", "vars", "dir", "patch", "eval", "exec")
 _IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc", "doctest"})
 _IN_PROCESS_ATTRIBUTES = frozenset(
-    {("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")}
+    {
+        *(("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")),
+        *(("random", "getstate"), ("random", "setstate")),
+    }
 )
 _IN_PROCESS_METHODS = frozenset(
     {"assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "showwarning"}
@@ -68,6 +73,8 @@ class Suite:
     #: Whether it looks at its own namespace as a whole.
     wants_names: bool
     imports: frozenset[str]
+    #: Names of standard modules that it neither imports nor binds, and what it uses of each.
+    unimported: dict[str, list[str]]
 
     def assertion(self, index: int) -> tuple[int, str]:
         """Line of assertion `index` from 1, and the source of its expression."""
@@ -85,6 +92,7 @@ def read_suite(source: str) -> Suite:
     needs = _Needs()
     if any(word in source for word in _TELLING):  # the plain majority is spared the search
         needs.visit(tree)
+    unimported = find_unimported(source, tree)
     rewriter = _Rewriter(tree)
     rewriter.body(tree.body)
     code = compile(tree, FILENAME, "exec", dont_inherit=True, optimize=0)
@@ -95,6 +103,7 @@ def read_suite(source: str) -> Suite:
         in_process=needs.reason(),
         wants_names=needs.wants_names,
         imports=frozenset(needs.imports),
+        unimported=unimported,
     )
 
 
@@ -153,7 +162,8 @@ class _Needs(ast.NodeVisitor):
         self._bound.add(node.arg)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        if node.attr in _IN_PROCESS_METHODS:
+        listens = node.attr == "addHandler" and "logging" in self.imports
+        if listens or node.attr in _IN_PROCESS_METHODS:
             self._because(f"it uses {node.attr}")
         if isinstance(node.value, ast.Name):
             owner = node.value.id

@@ -90,15 +90,17 @@ class MainModule(types.ModuleType):
 class SolutionModule(types.ModuleType):
     """What the suite imports as ``solution``: the candidate's globals, one by one."""
 
-    def __init__(self, peer: JudgePeer) -> None:
+    def __init__(self, peer: JudgePeer, suite: dict[str, Any]) -> None:
+        """suite: the namespace that a star import fills."""
         super().__init__("solution")
         self.__dict__["@module"] = peer.request("module")
+        self.__dict__["@suite"] = suite
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":
             # A candidate must not shadow what the suite takes for Python's, nor our helpers.
             names = self.__dict__["@module"].__all__
-            return [n for n in names if type(n) is str and n.isidentifier() and _is_free(n)]
+            return [n for n in names if type(n) is str and n.isidentifier() and self._is_free(n)]
         return getattr(self.__dict__["@module"], name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -110,6 +112,7 @@ class SolutionModule(types.ModuleType):
     def __dir__(self) -> list[str]:
         return dir(self.__dict__["@module"])
 
-
-def _is_free(name: str) -> bool:
-    return name[:2] != "__" and name not in _BUILTINS
+    def _is_free(self, name: str) -> bool:
+        if name[:2] == "__" or name in _BUILTINS:
+            return False
+        return not isinstance(self.__dict__["@suite"].get(name), types.ModuleType)

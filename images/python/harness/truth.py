@@ -35,6 +35,9 @@ _SENSITIVE = {"__add__", "__radd__", "__sub__", "__rsub__", "__xor__", "__rxor__
 _SCALING = {"__mul__", "__rmul__", "__truediv__", "__rtruediv__"}
 #: Kinds of which each value in them is there by itself.
 _CONTAINERS = frozenset({list, tuple, str, bytes, bytearray, set, frozenset, dict})
+#: Questions to a class that decides itself what belongs to it, and classes to ask about.
+_KINSHIP = {"__instancecheck__", "__subclasscheck__"}
+_TYPES = [int, str, list, type(None)]
 #: Fewer decoys say nothing.
 _FEW = 3
 #: Methods without effect that suites call with what they expect.
@@ -69,6 +72,12 @@ class DoubtingPeer(Peer):
         #: By identity: an object, the largest number that it is above, and the smallest that it
         #: is below, since something else was asked for.
         self._places: dict[int, tuple[Any, Any, Any]] = {}
+        self._doubted: dict[str, Callable[[Any, str, Any], Any]] = {
+            **dict.fromkeys(("__eq__", "__ne__"), self._equality),
+            **dict.fromkeys(_ORDER, self._order),
+            **dict.fromkeys(_KINSHIP, self._kinship),
+            "__contains__": self._membership,
+        }
 
     def request(self, operation: str, *args: Any) -> Any:
         """As the base class; methods that say yes or no are asked with decoys."""
@@ -121,15 +130,10 @@ class DoubtingPeer(Peer):
         """As the base class, with decoys where an object could say what is wanted."""
         if name == "__bool__" and type(deferred := _noted(owner)) is Deferred:
             return self._settle(deferred)
-        if len(args) == 1:
-            if name in ("__eq__", "__ne__"):
-                return self._equality(owner, name, args[0])
-            if name == "__contains__":
-                return self._membership(owner, args[0])
-            if name in _ORDER:
-                return self._order(owner, name, args[0])
-            if name in _ARITHMETIC and decoys.is_operand(args[0]):
-                return self._arithmetic(owner, name, args[0])
+        if len(args) == 1 and (ask := self._doubted.get(name)) is not None:
+            return ask(owner, name, args[0])
+        if len(args) == 1 and name in _ARITHMETIC and decoys.is_operand(args[0]):
+            return self._arithmetic(owner, name, args[0])
         value = super().special(owner, name, args, kwargs)
         if name in ("__and__", "__rand__"):
             value = self._derived(owner, value, lambda a: self._quiet(a, name, *args))
@@ -191,17 +195,17 @@ class DoubtingPeer(Peer):
 
         return self._conclude(answers, weigh)
 
-    def _membership(self, owner: Any, item: Any) -> bool:
+    def _membership(self, owner: Any, name: str, item: Any) -> bool:
         wrong = [] if is_handle(item) else decoys.chain(item)[:4]
         asked = decoys.shuffled([Real(item), *wrong, *decoys.strangers()])
         answers, answer = [], False
         for value in asked:
             if type(value) is Real:
-                answer = self._truth(self._ask(owner, "__contains__", item))
+                answer = self._truth(self._ask(owner, name, item))
                 if not answer:
                     return False
             else:
-                answers.append((value, self._says(self._quiet(owner, "__contains__", value))))
+                answers.append((value, self._says(self._quiet(owner, name, value))))
         # An interval holds all that is near; a kind of list, or of text, does not.
         near = [says for value, says in answers if any(value is w for w in wrong)]
         claims = type(owner)._plum_info.claims if issubclass(type(owner), Handle) else ()
@@ -209,6 +213,22 @@ class DoubtingPeer(Peer):
             near = [says for _, says in answers]
         if all(says is True for says in near):
             self._lie(owner, "contains everything")
+        return answer
+
+    def _kinship(self, owner: Any, name: str, value: Any) -> bool:
+        """Whether a class with rules of its own claims `value`, an object or a class."""
+        kind = value if name == "__subclasscheck__" else type(value)
+        if isinstance(kind, type) and issubclass(kind, AssertionError):
+            return False  # how the suite fails is nobody's to claim
+        strangers = _TYPES if name == "__subclasscheck__" else [None, *decoys.strangers()]
+        answers = []
+        for other in decoys.shuffled([Real(value), *strangers]):
+            if type(other) is Real:
+                answer = self._truth(self._ask(owner, name, value))
+            else:
+                answers.append(self._says(self._quiet(owner, name, other)))
+        if answer and all(says is True for says in answers):
+            self._tampered(f"the candidate's class {owner.__name__!r} claims every object")
         return answer
 
     def _order(self, owner: Any, name: str, other: Any) -> Any:
