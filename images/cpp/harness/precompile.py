@@ -98,7 +98,7 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
     light = Path(folder, _LIGHT, _ALL)
     light.parent.mkdir(parents=True)
     light.write_text(_without_what_is_left_out(compiler), encoding="ascii")
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         plain = [
             pool.submit(_precompile, compiler, folder, f"plain{number}", headers, "")
             for number, headers in enumerate(_PLAIN_SETS)
