@@ -22,7 +22,7 @@ _NOT_CODE = re.compile(
 )
 _ASSEMBLY = re.compile(r"\b(asm|__asm|__asm__)\b")
 #: A template of a class for some of its arguments.
-_SPECIALISED = re.compile(
+SPECIALISED = re.compile(
     r"\btemplate\s*<[^{};]*?(?<!-)>[\w\s\[\]]*?(?P<scope>(?:\w*\s*::\s*)*)\b(?P<name>\w+)\s*<[^{};]*?>"
     r"\s*(?:final\s*)?(?:\{|:(?!:))"
 )
@@ -43,13 +43,18 @@ def without_splices(text: str) -> str:
     return _SPLICES.sub("", text)
 
 
+def code_of(text: str) -> str:
+    """`text` as the compiler joins its lines, without comments and literals."""
+    return _NOT_CODE.sub(" ", without_splices(text))
+
+
 def forbidden(solution: str) -> str | None:
     """What `solution` uses of what it must not; None where there is nothing."""
-    code = _NOT_CODE.sub(" ", without_splices(solution))
+    code = code_of(solution)
     if (match := _ASSEMBLY.search(code)) is not None:
         return match[1]
     macros = {*_MACRO.findall(code)}
-    for match in _SPECIALISED.finditer(code):
+    for match in SPECIALISED.finditer(code):
         name = match["name"]
         if name in _LIBRARY or name in macros or name.startswith("_"):
             return f"a specialisation of {name}"

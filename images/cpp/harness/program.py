@@ -130,7 +130,8 @@ def one_file(
     )
     name = f"{secrets.token_hex(_NAME_BYTES)}.cpp"
     linked = [f"-Wl,--defsym={pair.format(key=key)}" for pair in _LINKED]
-    given = [*arguments(solution, suite, prepared), *linked, name]
+    # A library serves what stands before it.
+    given = [*linked, name, *arguments(solution, suite, prepared)]
     return {"files": {name: text}, "arguments": given}
 
 

@@ -1,7 +1,7 @@
 """Builds once what every program is linked with: the standard library and testify, witness included.
 
-`testing` is built with calls of the package `internal/plum` put into it, and
-`runtime` with maps whose order is not drawn by chance. Nothing of the
+`testing` is built with calls of the package `internal/plum` put into it and without what it needs
+for profiles and fuzzing, and `runtime` with maps whose order is not drawn by chance. Nothing of the
 installation is changed: the compiler is told to see other files in the places
 of some. The folder that is made holds
 
@@ -16,7 +16,7 @@ of some. The folder that is made holds
     with the compiler's folder; `linked` what the linker takes in the place of another.
 
 In `light` testify lacks what few suites use, and most of the linker's time goes
-into: its assertions on HTTP, which bring in all of net/http, and on YAML.
+into: its assertions on HTTP, which bring in all of net/http, on YAML and on JSON.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ _GOPATH = "/usr/share/gocode"
 _TESTIFY = "github.com/stretchr/testify"
 _LIBRARIES = tuple(f"{_TESTIFY}/{name}" for name in ("assert", "require", "mock", "suite"))
 _MADE_FOR_MAIN = ("internal/plum", "testing/internal/testdeps")
+#: Our own files, by their places below the standard library's sources.
+_OWN_FILES = {
+    "internal/plum/plum.go": "plum/plum.go",
+    "testing/internal/testdeps/deps.go": "testdeps/deps.go",
+}
 #: With these a program can look into its own memory, where the witness is.
 _CLOSED = frozenset({"unsafe", "syscall", "plugin"})
 #: What calls the witness, by file below the standard library's sources.
@@ -65,10 +70,12 @@ _SAME_ORDER = {
     "runtime/alg.go": {"getRandomData(": "_ = ("},
 }
 _HEAVY = re.compile(
-    r"^(?://.*\n)*func (?:\(a \*Assertions\) )?(?:HTTP\w+|YAMLEqf?)\((?:.*\n)*?^}\n", re.MULTILINE
+    r"^(?://.*\n)*func (?:\(a \*Assertions\) )?(?:HTTP\w+|YAMLEqf?|JSONEqf?)\((?:.*\n)*?^}\n",
+    re.MULTILINE,
 )
 _HEAVY_IMPORT = re.compile(
-    r'^\t(?:\w+ )?"(?:net/http|net/http/httptest|net/url|gopkg\.in/yaml\.v3)"\n', re.MULTILINE
+    r'^\t(?:\w+ )?"(?:encoding/json|net/http|net/http/httptest|net/url|gopkg\.in/yaml\.v3)"\n',
+    re.MULTILINE,
 )
 #: The head of an object file: how its form is called, and the mark of the package's interface.
 _MARK = re.compile(rb"!\n\x00go\d{3}ld(.{8})", re.DOTALL)
@@ -98,7 +105,8 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
         root = Path(tool([go, "env", "GOROOT"]).strip())
         tools_folder = tool([go, "env", "GOTOOLDIR"]).strip()
         witness = _change(root, Path(scratch), _WITNESS)
-        witness[str(root / "src" / "internal" / "plum" / "plum.go")] = f"{_RUNTIME}/plum/plum.go"
+        for place, own in _OWN_FILES.items():
+            witness[str(root / "src" / place)] = str(_RUNTIME / own)
         wanted = ["std", *_LIBRARIES, *_MADE_FOR_MAIN]
         overlay = Path(scratch, "overlay.json")
         command = [go, "list", f"-overlay={overlay}", "-export", "-f", _LIST]
