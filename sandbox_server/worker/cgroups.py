@@ -7,13 +7,19 @@ there, so an execution costs no migration.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 _V1_CONTROLLERS = ("memory", "pids", "cpuacct")
-_V2_CONTROLLERS = ("memory", "pids", "cpu")
+#: CPU time is counted in every group of v2. Its controller is not needed, and a user's session
+#: often does not have it.
+_V2_CONTROLLERS = ("memory", "pids")
 _LEAF_PREFIX = "plum-worker-"
+#: How often a group is emptied again where processes were started in it meanwhile.
+_MOST_DIVISIONS = 100
 
 
 class CgroupUnavailable(Exception):
@@ -53,14 +59,15 @@ def find_hierarchy(
     if set(v1) == set(_V1_CONTROLLERS):
         found = Hierarchy(1, v1)
     elif v2:
-        found = Hierarchy(2, dict.fromkeys(_V2_CONTROLLERS, v2[0]))
+        found = Hierarchy(2, dict.fromkeys((*_V2_CONTROLLERS, "cpu"), v2[0]))
     else:
         raise CgroupUnavailable("no cgroup file system is mounted: mount cgroup2")
     for parent in found.parents.values():
         if not os.access(parent, os.W_OK):
             raise CgroupUnavailable(
                 f"{parent} is not delegated to this user: run as a systemd service with"
-                " Delegate=yes, or as root"
+                " Delegate=yes (or by systemd-run --user --scope -p Delegate=yes), or as root"
+                " where it is not mounted read-only"
             )
     if found.version == 2:
         _enable_v2_controllers(found.parents["memory"])
@@ -87,15 +94,31 @@ def _enable_v2_controllers(parent: Path) -> None:
                 f"{parent} has no controller {', '.join(missing)}: cgroup v1 has it here, or it is"
                 " not delegated (systemd: Delegate=yes)"
             )
-        if set(_V2_CONTROLLERS) <= set(enabled):
-            return
-        # The root of the hierarchy has no type, and may hold processes beside groups.
-        if (parent / "cgroup.type").exists():
-            _move_processes(parent, parent / f"{_LEAF_PREFIX}{os.getpid()}")
-        switches = " ".join(f"+{name}" for name in _V2_CONTROLLERS)
-        (parent / "cgroup.subtree_control").write_text(switches)
+        if not set(_V2_CONTROLLERS) <= set(enabled):
+            _divide(parent)
     except OSError as e:
         raise CgroupUnavailable(f"{parent} cannot be divided: {e.strerror}") from e
+
+
+def _divide(parent: Path) -> None:
+    """Moves the processes of `parent` aside and hands its controllers down.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    # The root of the hierarchy has no type, and may hold processes beside groups.
+    is_root = not (parent / "cgroup.type").exists()
+    switches = " ".join(f"+{name}" for name in _V2_CONTROLLERS)
+    for left in reversed(range(_MOST_DIVISIONS)):
+        if not is_root:
+            _move_processes(parent, parent / f"{_LEAF_PREFIX}{os.getpid()}")
+        try:
+            (parent / "cgroup.subtree_control").write_text(switches)
+            return
+        except OSError as e:
+            # A gateway starts workers meanwhile, which are born beside it.
+            if e.errno != errno.EBUSY or not left:
+                raise
 
 
 def _move_processes(group: Path, leaf: Path) -> None:
@@ -105,6 +128,15 @@ def _move_processes(group: Path, leaf: Path) -> None:
             (leaf / "cgroup.procs").write_text(pid)
 
 
+class MemoryEvents(NamedTuple):
+    """What has happened to a group for want of memory, since it was made."""
+
+    #: Processes of the group that the kernel has killed.
+    kills: int
+    #: How often its own limit stood in the way, and not one around it or the machine's end.
+    at_limit: int
+
+
 @dataclass
 class SlotCgroup:
     """The groups of one slot."""
@@ -112,6 +144,8 @@ class SlotCgroup:
     version: int
     folders: dict[str, Path]
     _set: dict[str, int] = field(default_factory=dict)
+    #: The peak that the kernel did not forget when measuring began; None: it forgot.
+    _old_peak_bytes: int | None = None
     #: Files that every execution uses stay open.
     _open: dict[str, int] = field(default_factory=dict)
 
@@ -130,6 +164,7 @@ class SlotCgroup:
                 # Without this, a v1 group counts nothing of the groups below it.
                 with contextlib.suppress(OSError):
                     (folders["memory"] / "memory.use_hierarchy").write_text("1")
+            _keep_from_swap(hierarchy.version, folders["memory"])
         except OSError as e:
             raise CgroupUnavailable(f"cannot make {e.filename}: {e.strerror}") from e
         return cls(hierarchy.version, folders)
@@ -153,13 +188,16 @@ class SlotCgroup:
     def start_measuring(self) -> None:
         """Forgets the peak so far."""
         if self.version == 1:
-            self._reset("memory", "memory.max_usage_in_bytes", "0")
-        else:
-            self._reset("memory", "memory.peak", "reset")  # since Linux 6.12
+            self._reset("memory.max_usage_in_bytes", "0")
+        elif not self._reset("memory.peak", "reset"):  # before Linux 6.12
+            self._old_peak_bytes = self._peak_ever_bytes() or 0
 
-    def _reset(self, controller: str, name: str, value: str) -> None:
-        with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor(controller, name, os.O_RDWR), value.encode(), 0)
+    def _reset(self, name: str, value: str) -> bool:
+        try:
+            os.pwrite(self._descriptor("memory", name, os.O_RDWR), value.encode(), 0)
+        except OSError:
+            return False
+        return True
 
     def cpu_time_s(self) -> float:
         """CPU time of everything that was ever in the group."""
@@ -167,15 +205,40 @@ class SlotCgroup:
             return int(self._read("cpuacct", "cpuacct.usage")) / 1e9
         return self._keyed("cpu", "cpu.stat")["usage_usec"] / 1e6
 
-    def peak_memory_bytes(self) -> int:
-        """Most memory at one time since `start_measuring` (since ever before Linux 6.12 on v2)."""
+    @property
+    def tells_peak(self) -> bool:
+        """Whether the kernel tells the peak of each measurement (on v2 since Linux 6.12)."""
+        return self._old_peak_bytes is None
+
+    def peak_memory_bytes(self) -> int | None:
+        """Most memory at one time since `start_measuring`.
+
+        None where the kernel does not say: on v2 before Linux 6.12, unless it is the most that the
+        group ever had, and before 5.19.
+        """
+        ever = self._peak_ever_bytes()
+        if self._old_peak_bytes is not None and (ever is None or ever <= self._old_peak_bytes):
+            return None
+        return ever
+
+    def _peak_ever_bytes(self) -> int | None:
         name = "memory.max_usage_in_bytes" if self.version == 1 else "memory.peak"
+        with contextlib.suppress(FileNotFoundError):  # before Linux 5.19
+            return int(self._read("memory", name))
+        return None
+
+    def memory_bytes(self) -> int:
+        """Memory of the group now."""
+        name = "memory.usage_in_bytes" if self.version == 1 else "memory.current"
         return int(self._read("memory", name))
 
-    def oom_kills(self) -> int:
-        """Processes of the group that the kernel has killed for want of memory, ever."""
-        name = "memory.oom_control" if self.version == 1 else "memory.events"
-        return self._keyed("memory", name)["oom_kill"]
+    def memory_events(self) -> MemoryEvents:
+        """What has happened to the group for want of memory, ever."""
+        if self.version == 1:
+            kills = self._keyed("memory", "memory.oom_control")["oom_kill"]
+            return MemoryEvents(kills, int(self._read("memory", "memory.failcnt")))
+        events = self._keyed("memory", "memory.events")
+        return MemoryEvents(events["oom_kill"], events["oom"])
 
     def _read(self, controller: str, name: str) -> str:
         descriptor = self._descriptor(controller, name, os.O_RDONLY)
@@ -191,6 +254,17 @@ class SlotCgroup:
     def _keyed(self, controller: str, name: str) -> dict[str, int]:
         lines = self._read(controller, name).splitlines()
         return {key: int(value) for key, value in (line.split() for line in lines)}
+
+
+def _keep_from_swap(version: int, folder: Path) -> None:
+    """Lets the group `folder` have nothing but memory, so that a limit bounds all that it has.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    switch = folder / ("memory.swappiness" if version == 1 else "memory.swap.max")
+    if switch.exists():  # not where the kernel has no swap
+        switch.write_text("0")
 
 
 def group_name(worker_pid: int, slot: int) -> str:

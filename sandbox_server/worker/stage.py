@@ -55,12 +55,13 @@ class Meter:
         self._cgroup = cgroup
         self._shared_bytes = shared_bytes
         self._peak_bytes = 0
+        self._seen_in_group_bytes = 0
         if cgroup is None:
             self._cpu_at_start_s = accounting.reaped_cpu_time_s(init_pid)
         else:
             cgroup.start_measuring()
             self._cpu_at_start_s = cgroup.cpu_time_s()
-            self._oom_kills_at_start = cgroup.oom_kills()
+            self._events_at_start = cgroup.memory_events()
 
     def cpu_time_s(self) -> float:
         """CPU time used so far, of the processes that are left and of those that were waited for."""
@@ -74,10 +75,21 @@ class Meter:
         return 2 * accounting.first_child_cpu_time_s(self._init_pid)
 
     def over_memory(self, limit_bytes: int) -> bool:
-        """Whether the jail has had more than `limit_bytes`, or was kept from it by force."""
-        if self._cgroup is not None:
-            return self._cgroup.oom_kills() > self._oom_kills_at_start
-        return self._peak_bytes > limit_bytes
+        """Whether the jail has had more than `limit_bytes`, or was kept from it by force.
+
+        Raises:
+            JailError: it lost processes for want of memory, and not by its own limit.
+        """
+        if self._cgroup is None:
+            return self._peak_bytes > limit_bytes
+        if not self._cgroup.tells_peak:
+            self._seen_in_group_bytes = max(self._seen_in_group_bytes, self._cgroup.memory_bytes())
+        events = self._cgroup.memory_events()
+        if events.kills == self._events_at_start.kills:
+            return False
+        if events.at_limit == self._events_at_start.at_limit:
+            raise JailError("processes were killed since memory ran out around the jail, not in it")
+        return True
 
     def sampled_peak_bytes(self) -> int:
         """Most memory that was seen whenever somebody looked."""
@@ -90,7 +102,8 @@ class Meter:
     def peak_bytes(self, ended: Ended) -> int:
         """Most memory at one time; `ended` is what the first process said at the end."""
         if self._cgroup is not None:
-            return self._cgroup.peak_memory_bytes()
+            known = self._cgroup.peak_memory_bytes()
+            return known or max(self._seen_in_group_bytes, ended.peak_process_bytes)
         return max(self._peak_bytes, ended.peak_process_bytes) + ended.file_bytes
 
     def _look(self) -> accounting.Sample:
