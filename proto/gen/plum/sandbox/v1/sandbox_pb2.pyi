@@ -458,7 +458,9 @@ class Usage(_message.Message):
     WALL_TIME_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     memory_bytes: _builtins.int
-    """Peak memory in bytes. Exact where cgroups are in force, sampled elsewhere."""
+    """Peak memory in bytes. Exact where cgroups are in force (of version 2: since Linux 6.12),
+    sampled elsewhere.
+    """
     @_builtins.property
     def cpu_time(self) -> _duration_pb2.Duration:
         """CPU time, user and system."""
