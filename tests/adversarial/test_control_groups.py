@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -172,34 +173,30 @@ def test_workers_that_start_at_once_all_have_groups() -> None:
 
 
 @contextlib.contextmanager
-def _in_a_group_of_at_most(memory_bytes: int, hierarchy: cgroups.Hierarchy) -> Iterator[None]:
-    """This process, and what it starts, may have so much memory."""
-    parent = hierarchy.parents["memory"]
-    own = cgroups._own_groups(Path("/proc/self/cgroup").read_text())
-    # A divided group of v2 holds its processes in a leaf.
-    leaf = Path(own[""]).name
-    home = parent / leaf if hierarchy.version == 2 and leaf.startswith("plum-worker-") else parent
-    around = parent / f"plumtest-{os.getpid()}"
+def _group_of_at_most(memory_bytes: int, hierarchy: cgroups.Hierarchy) -> Iterator[Path]:
+    """A group whose processes may have so much memory."""
+    around = hierarchy.parents["memory"] / f"plumtest-{os.getpid()}"
     around.mkdir()
     limit = "memory.limit_in_bytes" if hierarchy.version == 1 else "memory.max"
     (around / limit).write_text(str(memory_bytes))
-    (around / "cgroup.procs").write_text(str(os.getpid()))
     try:
-        yield
+        yield around
     finally:
-        for folder in (around, *around.glob("plum-worker-*")):
-            for pid in (folder / "cgroup.procs").read_text().split():
-                (home / "cgroup.procs").write_text(pid)
         for folder in (*around.glob("plum-*"), around):
             folder.rmdir()
 
 
-def test_memory_that_runs_out_around_a_jail_is_no_verdict(hierarchy: cgroups.Hierarchy) -> None:
+def test_memory_that_runs_out_around_a_jail_is_no_verdict(
+    hierarchy: cgroups.Hierarchy, tmp_path: Path
+) -> None:
     solution = (
         "def f():\n    x = bytearray(300 << 20); x[::4096] = b'x' * len(x[::4096])\n    return 1\n"
     )
-    with _in_a_group_of_at_most(224 * _MIB, hierarchy):
-        worker = WorkerProcess(1)
+    with _group_of_at_most(224 * _MIB, hierarchy) as group:
+        python = tmp_path / "python-in-a-group"
+        python.write_text(f'#!/bin/sh\necho $$ >{group}/cgroup.procs\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        worker = WorkerProcess(1, python=python)
         seq = worker.start(solution, "assert f() == 1\n", **_PATIENT)
         answer = worker.receive()
         assert worker.close() == 0
