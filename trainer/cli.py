@@ -15,7 +15,6 @@ import click
 
 from orchestrator.cli.program import run_program
 from orchestrator.errors import PlumError
-from orchestrator.folders import make_folder
 from trainer import checkpoints
 from trainer.manifest import finished, identity
 from trainer.recipe import Method, read_recipe
@@ -86,7 +85,6 @@ def _train(file: Path, method: Method, *, resume: bool) -> dict[str, Any]:
         checkpoints.remove(recipe)
         return before
     start = checkpoints.newest(recipe, what) if resume else None
-    make_folder(recipe.output_dir)  # a place that cannot be had is named before models are loaded
     # Before torch is loaded, which reads it once: its threads otherwise spin while they wait
     # for each other, at a great loss where anything else uses the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -31,9 +31,9 @@ def train(recipe: Recipe, what: dict[str, Any], start: Path | None) -> dict[str,
     # Late, as these take seconds to load: what is wrong with the rows has been said by now.
     from trl import DPOConfig, DPOTrainer
 
-    from trainer.training import adapter, arguments, dataset, quiet_libraries, run
+    from trainer.training import adapter, arguments, begin, dataset, run
 
-    quiet_libraries()
+    begin(recipe)
     trainer = DPOTrainer(
         model=recipe.model,
         args=DPOConfig(**arguments(recipe, watch=bool(watched)), beta=recipe.beta),

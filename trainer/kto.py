@@ -29,9 +29,9 @@ def train(recipe: Recipe, what: dict[str, Any], start: Path | None) -> dict[str,
     # Late, as these take seconds to load: what is wrong with the rows has been said by now.
     from trl import KTOConfig, KTOTrainer
 
-    from trainer.training import adapter, arguments, dataset, quiet_libraries, run
+    from trainer.training import adapter, arguments, begin, dataset, run
 
-    quiet_libraries()
+    begin(recipe)
     trainer = KTOTrainer(
         # A path, not a loaded model: the reference is loaded from the same place.
         model=recipe.model,

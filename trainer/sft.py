@@ -26,9 +26,9 @@ def train(recipe: Recipe, what: dict[str, Any], start: Path | None) -> dict[str,
     # Late, as these take seconds to load: what is wrong with the rows has been said by now.
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.training import adapter, arguments, dataset, quiet_libraries, run
+    from trainer.training import adapter, arguments, begin, dataset, run
 
-    quiet_libraries()
+    begin(recipe)
     trainer = SFTTrainer(
         model=recipe.model,
         args=SFTConfig(**arguments(recipe, watch=bool(rows.watch)), completion_only_loss=True),

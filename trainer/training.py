@@ -15,6 +15,7 @@ import torch
 import transformers
 from tqdm import tqdm
 
+from orchestrator.folders import make_folder
 from orchestrator.progress import Progress
 from trainer import checkpoints
 from trainer.recipe import Recipe
@@ -24,8 +25,13 @@ from trainer.rows import Pair, Row
 _SHOWN = ("loss", "eval_loss", "rewards/margins", "kl")
 
 
-def quiet_libraries() -> None:
-    """Silences what the libraries print about themselves, in this process."""
+def begin(recipe: Recipe) -> None:
+    """Before a model is loaded: the place for the policy is made, and the libraries are silenced.
+
+    Raises:
+        InputError: the place cannot be had.
+    """
+    make_folder(recipe.output_dir)
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     # trl and transformers warn of each other's old names; nobody who trains can act on that.
