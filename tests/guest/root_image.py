@@ -109,7 +109,7 @@ def _install(root: Path, requirements: list[str]) -> None:
     # From here, whose package settings are known to work, for the interpreter there.
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", packages]
     _run(*pip, "--python-version", _PYTHON, "--only-binary=:all:", *requirements)
-    (packages / "plum.pth").write_text("/work/plum\n/work/plum/proto/gen\n")
+    (packages / "plum.pth").write_text("/mnt/plum\n/mnt/plum/proto/gen\n")
     about = packages / "plum_code-0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: plum-code\nVersion: 0\n")
