@@ -35,6 +35,15 @@ _LIBRARY = frozenset(
         *("valarray", "variant", "vector"),
     }
 )
+#: Their other names, and their iterators, by which members can be reached.
+_OWNERS = _LIBRARY | {"string", "wstring", "string_view", "__normal_iterator"}
+#: What is declared of a function for some of its arguments, up to its parameters.
+_FUNCTION = re.compile(r"\btemplate\s*<\s*>(?P<declared>[^(){};]*)")
+_ARGUMENTS = re.compile(r"<[^<>]*>")
+_OWNER = re.compile(r"\b(?P<owner>\w+)\s*::\s*(?:~?\w+|operator\b[^\w]*)\s*$")
+#: `template` in a macro but for one that declares a template, or with a macro in its place.
+_HIDDEN = re.compile(rf"(?:#|%:){BLANK}*define\b[^\n]*?\btemplate\b(?!\s*<\s*(?:class|typename)\b)")
+_AFTER_TEMPLATE = re.compile(r"\btemplate\s*(?:<\s*(\w+)\s*>|(\w+))")
 _MACRO = re.compile(rf"(?:#|%:){BLANK}*define{BLANK}+(\w+)")
 
 
@@ -58,4 +67,19 @@ def forbidden(solution: str) -> str | None:
         name = match["name"]
         if name in _LIBRARY or name in macros or name.startswith("_"):
             return f"a specialisation of {name}"
+    for match in _FUNCTION.finditer(code):
+        owner = _owner(match["declared"])
+        if owner in _OWNERS or owner in macros:
+            return f"a specialisation of a member of {owner}"
+    hidden = _HIDDEN.search(code) is not None
+    if hidden or any({*match.groups()} & macros for match in _AFTER_TEMPLATE.finditer(code)):
+        return "a macro in the place of a template's head"
     return None
+
+
+def _owner(declared: str) -> str | None:
+    """The class of the member that is declared; None where it is none of a class."""
+    while (shorter := _ARGUMENTS.sub("", declared)) != declared:
+        declared = shorter
+    match = _OWNER.search(declared)
+    return match["owner"] if match else None
