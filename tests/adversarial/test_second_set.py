@@ -101,6 +101,10 @@ DOS = {
         "import os, time\ndef f():\n    for _ in range(8):\n        if os.fork() == 0:\n            x = bytearray(80 << 20); x[::4096] = b'x' * len(x[::4096]); time.sleep(99)\n    os.wait()",
         {"MEMORY_LIMIT_EXCEEDED"},
     ),
+    "memory in a child that is not missed": (
+        "import os\ndef f():\n    if os.fork() == 0:\n        bytearray(b'x' * (900 << 20)); os._exit(0)\n    os.wait()\n    return 1",
+        {"MEMORY_LIMIT_EXCEEDED"},
+    ),
     "memory in files": (
         "def f():\n    for n in range(99):\n        open(f'/dev/shm/{n}', 'wb').write(b'x' * (4 << 20))",
         {"RUNTIME_ERROR", "MEMORY_LIMIT_EXCEEDED"},

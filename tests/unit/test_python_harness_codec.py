@@ -206,6 +206,12 @@ class Facts:
         self.limit = limit
 
 
+_PASS = (
+    b'CL{"verdict": "PASSED", "phase": "TEST", "message": "", "assertions":'
+    b' {"passed": 1, "failed": 0, "first_failure": null}}'
+)
+
+
 @pytest.mark.parametrize(
     ("limit", "report", "verdict", "phase"),
     [
@@ -213,6 +219,8 @@ class Facts:
         ("wall", b"C", "TIME_LIMIT_EXCEEDED", "LOAD"),
         ("memory", b"CL", "MEMORY_LIMIT_EXCEEDED", "TEST"),
         ("output", b"CL", "OUTPUT_LIMIT_EXCEEDED", "TEST"),
+        ("memory", _PASS, "MEMORY_LIMIT_EXCEEDED", "TEST"),
+        ("output", _PASS, "PASSED", "TEST"),
         (None, b"CL", "RUNTIME_ERROR", "TEST"),
         (None, b'CL{"verdict": "PASSED"', "RUNTIME_ERROR", "TEST"),
         (None, b'CL{"verdict": "PASSED", "phase": "TEST", "message": ""}', "RUNTIME_ERROR", "TEST"),

@@ -77,6 +77,10 @@ def weigh(
     Raises:
         SandboxFailedError: a process ended by a fault of ours before it ran any code of others.
     """
+    if facts.limit == "memory":
+        # Whatever was reported: the kernel may have killed a child of the candidate, which then
+        # went on without it.
+        return _verdict(_LIMITS["memory"], phase, "the memory limit was reached")
     if phase == "COMPILE" and facts.limit is None and (report is None or report.get("died")):
         for role, exit in facts.exits.items():
             if exit.status in _OUR_FAULTS:

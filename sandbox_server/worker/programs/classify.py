@@ -69,6 +69,9 @@ def classify_run(facts: StageFacts, report: Report, stderr: str) -> dict[str, An
         "failed": failed,
         "first_failure": report.first_failure,
     }
+    if facts.limit == "memory":
+        # The kernel may have killed a child of the program, which then went on without it.
+        return by_limit(facts, phase)
     if failed:
         return verdict("ASSERTION_FAILED", "TEST", _how_it_failed(report), counted)
     if facts.limit is not None:
