@@ -69,13 +69,11 @@ def classify_run(facts: StageFacts, report: Report, stderr: str) -> dict[str, An
         "failed": failed,
         "first_failure": report.first_failure,
     }
-    if facts.limit == "memory":
-        # The kernel may have killed a child of the program, which then went on without it.
+    # Whatever failed: the kernel may have killed a child of the program, which went on without it.
+    if facts.limit == "memory" or (facts.limit is not None and not failed):
         return by_limit(facts, phase)
     if failed:
         return verdict("ASSERTION_FAILED", "TEST", _how_it_failed(report), counted)
-    if facts.limit is not None:
-        return by_limit(facts, phase)
     if report.stopped is not None:
         stopped = report.stopped
         return verdict(stopped.verdict, stopped.phase, stopped.message)
