@@ -20,6 +20,7 @@ from sandbox_server.evidence import (
 )
 from sandbox_server.worker import protocol
 from sandbox_server.worker.protocol import ProtocolError
+from sandbox_server.worker.wire import Wire
 
 #: A worker compiles its self-check before it is ready; slow toolchains take their time.
 READY_TIMEOUT_S = 120.0
@@ -61,7 +62,7 @@ class _Pending:
     place: int = 0
 
 
-class WorkerLink(asyncio.Protocol):
+class WorkerLink:
     """One worker, from its first message to its end.
 
     Requests are answered through call-backs, in any order, and each test of one exactly once,
@@ -79,8 +80,8 @@ class WorkerLink(asyncio.Protocol):
         self._loop = loop
         self._release = release
         self._first: asyncio.Future[dict[str, Any]] = loop.create_future()
-        self._transport: asyncio.Transport | None = None
-        self._frames = protocol.Frames()
+        #: None until it is open.
+        self._wire: Wire | None = None
         self._pending: dict[int, _Pending] = {}
         self._next_seq = 1
         self._watch = loop.call_later(_WATCH_EVERY_S, self._look_for_hung)
@@ -99,8 +100,8 @@ class WorkerLink(asyncio.Protocol):
             WorkerFailed: it ended, broke the protocol, or took longer than READY_TIMEOUT_S.
         """
         connection.setblocking(False)
-        loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(lambda: cls(release), sock=connection)
+        link = cls(release)
+        link._wire = await Wire.open(connection, link._take, link._ended)
         try:
             link.ready = await link._wait_ready()
         except BaseException:
@@ -143,13 +144,13 @@ class WorkerLink(asyncio.Protocol):
         answers = len(request.get("tests", ("check",)))
         hung_at = self._loop.time() + patience_s
         self._pending[seq] = _Pending(request, answered, answers, patience_s, hung_at)
-        self._write(frame)
+        self._send(frame)
         return seq
 
     def cancel(self, seq: int, place: int) -> None:
         """Tells the worker to stop a test of `seq`. The slot is free when all are answered."""
         if seq in self._pending:
-            self._write(protocol.encode({"op": "cancel", "seq": seq, "test": place}))
+            self._send(protocol.encode({"op": "cancel", "seq": seq, "test": place}))
 
     async def close(self) -> None:
         """Ends the worker; returns once nothing of it is left. Idempotent."""
@@ -157,27 +158,8 @@ class WorkerLink(asyncio.Protocol):
         release, self._release = self._release, _nothing
         await release()
 
-    # What asyncio calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for body in self._frames.cut(data):
-                if self.lost.done():
-                    break
-                self._take(protocol.decode(body))
-        except ProtocolError as e:
-            self._give_up(f"worker broke the protocol: {e}")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._give_up("worker ended" if exc is None else f"worker ended: {exc}")
-
-    # The rest of it.
-
-    def _take(self, message: dict[str, Any]) -> None:
+    def _take(self, body: bytes) -> None:
+        message = protocol.decode(body)
         if not self._first.done():
             self._first.set_result(message)
             return
@@ -193,9 +175,15 @@ class WorkerLink(asyncio.Protocol):
             del self._pending[seq]
         pending.answered(place, answer)
 
-    def _write(self, frame: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame)
+    def _send(self, frame: bytes) -> None:
+        assert self._wire is not None
+        self._wire.send(frame)
+
+    def _ended(self, error: Exception | None) -> None:
+        if isinstance(error, ProtocolError):
+            self._give_up(f"worker broke the protocol: {error}")
+        else:
+            self._give_up("worker ended" if error is None else f"worker ended: {error}")
 
     def _look_for_hung(self) -> None:
         now = self._loop.time()
@@ -209,9 +197,8 @@ class WorkerLink(asyncio.Protocol):
             return
         self.lost.set_result(reason)
         self._watch.cancel()
-        self._frames.clear()
-        if self._transport is not None:
-            self._transport.abort()
+        if self._wire is not None:
+            self._wire.abort()
         if not self._first.done():
             self._first.set_exception(WorkerFailed(reason))
             # Nobody need be waiting: without this asyncio would complain about it.

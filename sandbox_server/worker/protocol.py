@@ -142,7 +142,7 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def cut(self, data: bytes) -> list[bytes]:
+    def cut(self, data: bytes | memoryview) -> list[bytes]:
         """The bodies that are complete with `data`, which comes next in the stream.
 
         Raises:
@@ -161,10 +161,6 @@ class Frames:
             start = end
         del buffer[:start]
         return bodies
-
-    def clear(self) -> None:
-        """Forgets what came of an unfinished frame."""
-        self._buffer.clear()
 
 
 def decode(body: bytes) -> dict[str, Any]:

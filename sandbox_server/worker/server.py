@@ -103,7 +103,7 @@ class _Slot:
             self._answered = None
         answered(body)
 
-    def _end(self, _: protocol.ProtocolError | None) -> None:
+    def _end(self, _: Exception | None) -> None:
         self._ended = True
         answered, self._answered = self._answered, None
         if answered is not None:
@@ -150,7 +150,7 @@ class Server:
             RefusedError: it may not serve; the gateway has been told.
             ProtocolError: the gateway sent what is not a frame.
         """
-        over: asyncio.Future[protocol.ProtocolError | None]
+        over: asyncio.Future[Exception | None]
         over = asyncio.get_running_loop().create_future()
         self._gateway = await Wire.open(self._socket, self._take, over.set_result)
         self._zygotes = Zygotes(self._zygote)
@@ -177,7 +177,7 @@ class Server:
         self._look_for_unused_seeds()
         broken = await over
         self.close()
-        if broken is not None:
+        if isinstance(broken, protocol.ProtocolError):
             raise broken
 
     def close(self) -> None:

@@ -8,22 +8,28 @@ from collections.abc import Callable
 
 from sandbox_server.worker import protocol
 
+#: Read at once. The buffer stays: the loop would make a new one for each message, of four times
+#: that, and have the kernel take back what it does not fill.
+_READ_BYTES = 64 << 10
 
-class Wire(asyncio.Protocol):
+
+class Wire(asyncio.BufferedProtocol):
     """Calls `taken` with the body of each frame, and `ended` once, when no more will come.
 
-    ended: gets what was wrong with the stream, or None where the other side closed it.
+    taken: may raise ProtocolError, which ends the stream.
+    ended: gets what was wrong (ProtocolError or OSError), or None where the other side closed it.
     """
 
     def __init__(
         self,
         taken: Callable[[bytes], None],
-        ended: Callable[[protocol.ProtocolError | None], None],
+        ended: Callable[[Exception | None], None],
     ) -> None:
         self._taken = taken
         self._ended = ended
         self._frames = protocol.Frames()
-        self._broken: protocol.ProtocolError | None = None
+        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._broken: Exception | None = None
         self._transport: asyncio.Transport
 
     @classmethod
@@ -31,7 +37,7 @@ class Wire(asyncio.Protocol):
         cls,
         sock: socket.socket,
         taken: Callable[[bytes], None],
-        ended: Callable[[protocol.ProtocolError | None], None],
+        ended: Callable[[Exception | None], None],
     ) -> Wire:
         """A wire over a connected stream socket, which is its own from now on."""
         loop = asyncio.get_running_loop()
@@ -56,13 +62,18 @@ class Wire(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         try:
-            for body in self._frames.cut(data):
+            for body in self._frames.cut(self._buffer[:nbytes]):
+                if self._transport.is_closing():
+                    return
                 self._taken(body)
         except protocol.ProtocolError as e:
             self._broken = e
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(self._broken)
+        self._ended(self._broken or exc)
