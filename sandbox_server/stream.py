@@ -37,6 +37,9 @@ _LEAST_SHARE = 16
 #: Clients that set no bound of their own take 4 MiB.
 _TOGETHER = 128
 _TOGETHER_BYTES = 1 << 20
+#: How long an outcome waits for others to go with it, where the client has no need of it yet: it
+#: has asked for more than the slots can do meanwhile.
+_GATHER_S = 0.02
 
 
 class ExecutionStream:
@@ -174,15 +177,24 @@ class ExecutionStream:
 
     def _answer(self, name: str, outcome: Outcome) -> None:
         self._outbox.append((name, outcome))
-        self._wake.set()
+        if len(self._outbox) == _TOGETHER or not self._keeps_slots_busy():
+            self._wake.set()
+        elif len(self._outbox) == 1:
+            asyncio.get_running_loop().call_later(_GATHER_S, self._wake.set)
+
+    def _keeps_slots_busy(self) -> bool:
+        """Whether enough is under way for every slot to have one more after what it works on."""
+        return self._outstanding - len(self._outbox) >= 2 * self._dispatcher.slots
 
     async def _write(self) -> None:
         while not self._broken and (self._outstanding or not self._ended):
+            await self._wake.wait()
+            self._wake.clear()
             if not self._outbox:
-                self._wake.clear()
-                await self._wake.wait()
                 continue
             response = self._packed()
+            if self._outbox:
+                self._wake.set()
             await self._context.write(response)
             self._outstanding -= len(response.outcomes)
             self._slack.set()

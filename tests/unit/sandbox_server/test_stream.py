@@ -10,7 +10,7 @@ import pytest
 from grpc import StatusCode
 from plum.sandbox.v1 import sandbox_pb2 as pb
 
-from sandbox_server import dispatcher
+from sandbox_server import dispatcher, stream
 from sandbox_server.dispatcher import Dispatcher, Job, Outcome
 from sandbox_server.errors import RequestError
 from sandbox_server.evidence import Result, Usage
@@ -165,16 +165,40 @@ def test_a_stream_that_ends_holds_nothing_any_more(monkeypatch: pytest.MonkeyPat
     run(scenario())
 
 
-def test_what_is_ready_goes_together_and_nothing_waits_for_company() -> None:
+def test_outcomes_that_the_client_needs_to_go_on_wait_for_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "_GATHER_S", 3600.0)
+
     async def scenario() -> None:
         call = Call(message(15), ends=False)
+        call.reads.set()
         served = Served(call)
         await settled()
-        call.reads.set()
-        for upto in (1, 5, 15):
+        written = []
+        for upto in (1, 5, 14, 15):
             served.finish([job for job in served.jobs[:upto] if not job.cancelled])
             await settled()
-        assert [len(each.outcomes) for each in call.written] == [1, 4, 10]
+            written.append([len(each.outcomes) for each in call.written])
+        # Two that are left keep the one slot busy, one does not.
+        assert written == [[], [], [14], [14, 1]]
+        served.over.cancel()
+        await asyncio.wait([served.over])
+
+    run(scenario())
+
+
+def test_outcomes_that_wait_for_others_do_not_wait_long() -> None:
+    async def scenario() -> None:
+        call = Call(message(15), ends=False)
+        call.reads.set()
+        served = Served(call)
+        for upto in (2, 5):
+            await settled()
+            served.finish([job for job in served.jobs[:upto] if not job.cancelled])
+            while len(call.codes()) < upto:
+                await asyncio.sleep(0.001)
+        assert [len(each.outcomes) for each in call.written] == [2, 3]
         served.over.cancel()
         await asyncio.wait([served.over])
 
