@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.recipe_generation import GenerationSection
 from orchestrator.store.database import Database, open_reader
+from tests.integration.forked import run_plum
 
 
 def write_instructions(folder: Path, count: int) -> Path:
@@ -81,18 +82,12 @@ def generation_settings(url: str, **changes: Any) -> GenerationSection:
 
 
 def plum(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the `plum` program to its end."""
-    return subprocess.run(
-        plum_command(*arguments),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
+    """Runs `plum` to its end, in a process of its own that is forked; see `forked`."""
+    return run_plum([*map(str, arguments)], {**os.environ, **environment})
 
 
 def plum_command(*arguments: str | Path) -> list[str]:
-    """How `plum` is started."""
+    """How the `plum` program is started, by those who kill it or look on."""
     return [sys.executable, "-m", "orchestrator.cli.main", *map(str, arguments)]
 
 

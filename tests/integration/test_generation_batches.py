@@ -21,7 +21,7 @@ from orchestrator.store.database import open_reader
 from orchestrator.store.stages import StageSummary
 from tests.integration.batch_endpoint import BatchEndpoint, CallFault, serve_batches
 from tests.integration.endpoint import serve_endpoint, teacher_answer
-from tests.integration.generation_process import start_generation
+from tests.integration.forked import start_generation
 from tests.integration.http_server import Reply
 from tests.integration.run_helpers import write_instructions
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import threading
-import time
+from collections import Counter
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from tests.integration.run_helpers import (
     dataset,
     labels,
     plum,
-    plum_command,
     stages_of,
     write_instructions,
     write_recipe,
@@ -160,10 +159,11 @@ def test_the_bound_on_the_cost_gives_4_and_a_raised_one_goes_on(
     assert stages_of(done)["generate"]["notes"] == ["cost: 160.000000 USD of at most 700 USD"]
 
 
-def misbehave(number: int, body: dict[str, Any]) -> Reply | None:
-    """Two of three requests to the generator go wrong, each in another way than the one before."""
-    if body["model"] != "teacher" or number % 3 == 2:
-        return None
+def misbehaving(over: threading.Event) -> Fault:
+    """The first four requests for every prompt go wrong, each in another way than the one before.
+
+    over: until then, one of them hangs.
+    """
     faults: list[Reply] = [
         (429, "slow down", {"Retry-After": "0"}),
         (500, "oops", {}),
@@ -172,9 +172,24 @@ def misbehave(number: int, body: dict[str, Any]) -> Reply | None:
         (200, '{"choices": [', {"Content-Type": "application/json"}),
         (504, "too late", {}),
     ]
-    fault = faults[number // 2 % len(faults)]
-    if fault[0] == 504 and number < 2 * len(faults):
-        time.sleep(5)  # longer than the client waits; once or twice is enough
+    order = cycle(faults)
+    seen: Counter[str] = Counter()
+    lock = threading.Lock()
+    hung = threading.Event()
+
+    def fault(number: int, body: dict[str, Any]) -> Reply | None:
+        with lock:
+            seen[body["messages"][-1]["content"]] += 1
+            if body["model"] != "teacher" or seen[body["messages"][-1]["content"]] > 4:
+                return None
+            reply = next(order)
+            hangs = reply[0] == 504 and not hung.is_set()
+            if hangs:
+                hung.set()
+        if hangs:
+            over.wait()  # longer than the client does
+        return reply
+
     return fault
 
 
@@ -182,19 +197,21 @@ def test_a_generator_that_misbehaves_changes_nothing_and_is_paid_once(
     tmp_path: Path, sandbox_address: str
 ) -> None:
     files = []
-    for name, fault in (("calm", None), ("rough", misbehave)):
+    over = threading.Event()
+    for name, fault in (("calm", None), ("rough", misbehaving(over))):
         folder = tmp_path / name
         folder.mkdir()
         write_instructions(folder, 6)
         with serve_endpoint(fault) as endpoint:
             recipe = write_recipe(folder, endpoint.url, sandbox_address)
-            text = recipe.read_text().replace("max_retries = 2", "max_retries = 20")
+            text = recipe.read_text().replace("max_retries = 2", "max_retries = 5")
             recipe.write_text(text.replace("[generation]\n", "[generation]\ntimeout_s = 4\n"))
             done = plum("run", recipe, "--run-dir", folder / "run")
             assert done.returncode == 0, done.stderr
             assert sorted(endpoint.answered.values()) == [1] * 12
-            assert (endpoint.requests > 40) == (fault is not None)
+            assert (endpoint.requests >= 12 + 6 * 4) == (fault is not None)
         files.append({**dataset(folder / "run"), "README.md": b""})
+    over.set()
     assert files[0] == files[1]
 
 
@@ -345,6 +362,22 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path: Path, sandbox_add
         assert done.returncode == 0, done.stderr
 
 
+#: Interrupts itself as soon as it waits for answers.
+INTERRUPTED = """
+import signal
+from orchestrator.generation import provider
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+whole = provider.wait
+def wait(under_way, return_when):
+    provider.wait = whole
+    signal.raise_signal(signal.SIGINT)
+    return whole(under_way, return_when=return_when)
+provider.wait = wait
+from orchestrator.cli.main import main
+main()
+"""
+
+
 def test_an_interrupt_keeps_the_answers_that_are_under_way(
     tmp_path: Path, sandbox_address: str
 ) -> None:
@@ -357,28 +390,19 @@ def test_an_interrupt_keeps_the_answers_that_are_under_way(
 
     with serve_endpoint(after_the_interrupt) as endpoint:
         recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
+        arguments = ["generate", str(recipe), "--run-dir", str(tmp_path / "run")]
         with subprocess.Popen(
-            # Tests that were started in the background of a shell ignore it, and pass that on.
-            [
-                "env",
-                "--default-signal=INT",
-                *plum_command("generate", recipe, "--run-dir", tmp_path / "run"),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
+            [sys.executable, "-c", INTERRUPTED, *arguments], stderr=subprocess.PIPE, text=True
         ) as run:
-            while endpoint.requests < 4:
-                assert run.poll() is None
-                time.sleep(0.05)
-            time.sleep(0.5)  # let it settle into waiting
-            run.send_signal(signal.SIGINT)
             assert run.stderr is not None
-            while "4 answers under way" not in run.stderr.readline():
-                assert run.poll() is None
+            while "4 answers under way" not in (line := run.stderr.readline()):
+                assert line, "it ended without a word of the interrupt"
             interrupted.set()
             run.communicate()
         assert run.returncode == 130
-        endpoint.fault = None
+        assert endpoint.answered.total() == 4
+        with open_reader(tmp_path / "run") as db:
+            assert count(db, "answers") == 4
         done = plum("generate", "--run-dir", tmp_path / "run")
         assert done.returncode == 0, done.stderr
         assert sorted(endpoint.answered.values()) == [1] * 20
