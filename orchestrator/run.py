@@ -19,9 +19,9 @@ from orchestrator.recipe import Recipe, load_recipe
 from orchestrator.sandbox.access import read_token
 from orchestrator.sandbox.client import SandboxClient
 from orchestrator.sandbox.embedded import embedded_sandbox
-from orchestrator.store.database import Database, open_writer
+from orchestrator.store.database import Database, holds_run, open_writer
 from orchestrator.store.progress import Moment, record_moment
-from orchestrator.store.stages import meta, set_meta
+from orchestrator.store.stages import meta, nothing_done, set_meta
 
 #: The copy of the recipe, for people; the store holds what is compared.
 _RECIPE = "recipe.toml"
@@ -107,7 +107,8 @@ class Run:
 def open_run(folder: Path, recipe_file: Path | None) -> Iterator[Run]:
     """Opens a run for writing, and makes it where `folder` holds none yet.
 
-    recipe_file: required the first time; later it may be left out.
+    recipe_file: required the first time; later it may be left out. Until something was done with
+        it, another one may take its place.
 
     Raises:
         InputError: the recipe is bad, missing, or differs from the run's; or the folder cannot
@@ -116,7 +117,7 @@ def open_run(folder: Path, recipe_file: Path | None) -> Iterator[Run]:
     """
     # Read first: a bad recipe must not leave a folder behind.
     given = None if recipe_file is None else load_recipe(recipe_file)
-    if given is None and not (folder / _RECIPE).exists():
+    if given is None and not holds_run(folder):
         raise InputError(f"{folder}: no run here yet; name the recipe to start one")
     make_folder(folder)
     with open_writer(folder) as db, ExitStack() as resources:
@@ -126,14 +127,11 @@ def open_run(folder: Path, recipe_file: Path | None) -> Iterator[Run]:
 
 def _frozen(db: Database, folder: Path, file: Path | None, given: Recipe | None) -> Recipe:
     before = meta(db, "recipe")
-    if before is None:
-        if file is None or given is None:
-            raise InputError(f"{folder}: no run here yet; name the recipe to start one")
-        shutil.copyfile(file, folder / _RECIPE)
-        with db.transaction():
-            set_meta(db, "recipe_base", str(file.resolve().parent))
-            set_meta(db, "recipe", _canonical(given))
+    if file is not None and given is not None and (before is None or nothing_done(db)):
+        _keep(db, folder, file, given)
         return given
+    if before is None:
+        raise InputError(f"{folder}: no run here yet; name the recipe to start one")
     if given is None:
         given = load_recipe(folder / _RECIPE, Path(meta(db, "recipe_base") or "."))
         file = folder / _RECIPE
@@ -144,14 +142,17 @@ def _frozen(db: Database, folder: Path, file: Path | None, given: Recipe | None)
             f"{'; '.join(changes)}; start another run for other settings"
         )
     if file is not None and file.read_bytes() != (folder / _RECIPE).read_bytes():
-        _replace_copy(db, folder, file)  # of what may change, the newest holds
+        _keep(db, folder, file, given)  # of what may change, the newest holds
     return given
 
 
-def _replace_copy(db: Database, folder: Path, file: Path) -> None:
+def _keep(db: Database, folder: Path, file: Path, recipe: Recipe) -> None:
+    # By way of another name: `file` may be the copy itself.
     new = folder / f"{_RECIPE}.new"
     shutil.copyfile(file, new)
-    set_meta(db, "recipe_base", str(file.resolve().parent))
+    with db.transaction():
+        set_meta(db, "recipe_base", str(file.resolve().parent))
+        set_meta(db, "recipe", _canonical(recipe))
     new.replace(folder / _RECIPE)
 
 

@@ -102,6 +102,11 @@ class Database:
         self._connection.close()
 
 
+def holds_run(folder: Path) -> bool:
+    """Whether there is a store in `folder`, of whatever age and use."""
+    return (folder / _FILE).exists()
+
+
 @contextmanager
 def open_writer(folder: Path) -> Iterator[Database]:
     """The store of the run in `folder`, made or migrated as needed, for the only writer.
@@ -136,7 +141,7 @@ def open_reader(folder: Path) -> Iterator[Database]:
         PlumError: the store cannot be used.
     """
     path = folder / _FILE
-    if not path.exists():
+    if not holds_run(folder):
         raise InputError(f"{folder}: no run here (there is no {_FILE})")
     with _one_line(path):
         connection = _connect(path, "rw")

@@ -37,6 +37,12 @@ def set_meta(db: Database, key: str, value: str) -> None:
     db.write("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
 
 
+def nothing_done(db: Database) -> bool:
+    """Whether the run remembers nothing but its recipe: no input was read, and no stage ended."""
+    others = "SELECT EXISTS (SELECT 1 FROM meta WHERE key NOT IN ('recipe', 'recipe_base'))"
+    return not db.value(others) and not db.value("SELECT EXISTS (SELECT 1 FROM stages)")
+
+
 def record_stage(db: Database, summary: StageSummary, wall_time_s: float) -> None:
     """Replaces a stage's summary and adds to its wall time."""
     body = {"counts": summary.counts, "notes": list(summary.notes)}

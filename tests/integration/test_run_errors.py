@@ -79,11 +79,53 @@ def test_a_bad_recipe_leaves_no_folder_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_without_a_run_needs_a_recipe(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_needs_a_recipe_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("garbage = [")
     for command in ("run", "label"):
-        done = plum(command, "--run-dir", tmp_path / "run")
-        assert done.returncode == 2
-        assert "no run here yet" in done.stderr
+        for folder in (tmp_path / "run", tmp_path):
+            done = plum(command, "--run-dir", folder)
+            assert done.returncode == 2
+            assert "no run here yet" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
+
+
+def test_a_recipe_in_the_folder_of_its_run_is_taken(tmp_path: Path) -> None:
+    write_instructions(tmp_path, 1)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[instructions]\npath = "instructions.jsonl"\n')
+    for arguments in ([recipe], [], [recipe]):
+        with open_run(tmp_path, *arguments or [None]) as run:
+            assert len(list(run_stages(run, ["load"]))) == 1
+    assert {path.name for path in tmp_path.iterdir()} >= {"recipe.toml", "instructions.jsonl"}
+    assert not (tmp_path / "recipe.toml.new").exists()
+
+
+def test_until_something_was_done_recipe_and_instructions_can_be_mended(tmp_path: Path) -> None:
+    rows, recipe = tmp_path / "rows.jsonl", tmp_path / "recipe.toml"
+    rows.write_text("{")
+    recipe.write_text('[instructions]\npath = "rows.jsonl"\nlimit = 1\n')
+    with open_run(tmp_path / "run", recipe) as run:
+        with pytest.raises(InputError, match=r"rows.jsonl:1: is not JSON"):
+            list(run_stages(run, ["load"]))
+        with pytest.raises(InputError, match=r"the recipe has no \[sampling\]"):
+            list(run_stages(run, ["label"]))
+    rows.write_text('{"id": "a", "instruction": "Do it."}\n{"id": "b"}\n')
+    recipe.write_text('[instructions]\npath = "rows.jsonl"\n')
+    with (
+        open_run(tmp_path / "run", recipe) as run,
+        pytest.raises(InputError, match=r"rows.jsonl:2"),
+    ):
+        list(run_stages(run, ["load"]))
+    recipe.write_text('[instructions]\npath = "rows.jsonl"\nlimit = 1\n')
+    with open_run(tmp_path / "run", recipe) as run:
+        (record,) = run_stages(run, ["load"])
+    assert record.summary.counts == {"problems": 1}
+    recipe.write_text('[instructions]\npath = "rows.jsonl"\n')
+    with (
+        pytest.raises(InputError, match=r"instructions.limit was 1, is None"),
+        open_run(tmp_path / "run", recipe),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

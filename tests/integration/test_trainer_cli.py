@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from trainer.cli import main
 from trainer.demo.tasks import split_tasks
 from trainer.recipe import WEIGHTED_RATIO_BOUNDS
 
@@ -22,10 +24,9 @@ pytest.importorskip("trl", reason="needs the train extra")
 # The libraries warn of each other's old names while they are imported.
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("default")]
 
-STEPS = 16
+STEPS = 8
 UNDESIRABLE = "def solve(xs):\n    return None\n"
-SETTINGS = f"""\
-max_steps = {STEPS}
+SETTINGS = """\
 batch_size = 8
 gradient_accumulation = 1
 learning_rate = 1e-3
@@ -55,10 +56,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_recipe(home: Path, name: str, more: str = "") -> Path:
+def write_recipe(home: Path, name: str, more: str = "", *, steps: int = STEPS) -> Path:
     file = home / f"{name}.toml"
     paths = f'model = "policy"\ndata = "rows.jsonl"\noutput_dir = "{name}"\n'
-    file.write_text(paths + SETTINGS + more)
+    file.write_text(f"{paths}max_steps = {steps}\n{SETTINGS}{more}")
     return file
 
 
@@ -76,6 +77,33 @@ def start(method: str, recipe: Path, *options: str) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate()
     return process.returncode, out, err
+
+
+#: A method and a recipe; gives the exit code, standard output and standard error.
+Train = Callable[[str, Path], tuple[int, str, str]]
+
+
+@pytest.fixture
+def train_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Train]:
+    """`plum-train` in this process, which has imported the libraries that take seconds to."""
+    import torch
+
+    def train(method: str, recipe: Path) -> tuple[int, str, str]:
+        # What the program sets for itself does not stay behind.
+        monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+        monkeypatch.setattr(sys, "argv", ["plum-train", method, str(recipe), "--json"])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, *capsys.readouterr()
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield train
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -170,17 +198,19 @@ def test_files_that_no_training_wrote_are_named(home: Path) -> None:
         shutil.rmtree(home / "foreign")
 
 
-def test_a_place_that_cannot_be_had_is_named_before_a_model_is_loaded(home: Path) -> None:
+def test_a_place_that_cannot_be_had_is_named_before_a_model_is_loaded(
+    home: Path, train_here: Train
+) -> None:
     (home / "taken").touch()
     recipe = write_recipe(home, "elsewhere")
     recipe.write_text(recipe.read_text().replace('"elsewhere"', '"taken/policy"'))
-    code, _, err = finish(start("kto", recipe))
+    code, _, err = train_here("kto", recipe)
     assert (code, err.count("\n")) == (2, 1)
     assert f"{home / 'taken/policy'}: this folder cannot be made" in err
 
 
-def test_dpo_trains_on_balanced_pairs_of_the_same_rows(home: Path) -> None:
-    code, out, err = finish(start("dpo", write_recipe(home, "dpo", "eval_share = 0.2\n")))
+def test_dpo_trains_on_balanced_pairs_of_the_same_rows(home: Path, train_here: Train) -> None:
+    code, out, err = train_here("dpo", write_recipe(home, "dpo", "eval_share = 0.2\n", steps=4))
     assert code == 0, err
     manifest = json.loads(out)
     rows = manifest["rows"]
@@ -189,8 +219,10 @@ def test_dpo_trains_on_balanced_pairs_of_the_same_rows(home: Path) -> None:
     assert "eval_loss" in manifest["result"]["metrics"]
 
 
-def test_sft_learns_from_desirable_rows_only_and_trains_adapters_where_asked(home: Path) -> None:
-    code, out, err = finish(start("sft", write_recipe(home, "sft", "[lora]\nrank = 4\n")))
+def test_sft_learns_from_desirable_rows_only_and_trains_adapters_where_asked(
+    home: Path, train_here: Train
+) -> None:
+    code, out, err = train_here("sft", write_recipe(home, "sft", "[lora]\nrank = 4\n", steps=4))
     assert code == 0, err
     rows = json.loads(out)["rows"]
     assert rows["undesirable"] == 0
@@ -206,12 +238,12 @@ def test_sft_learns_from_desirable_rows_only_and_trains_adapters_where_asked(hom
     ],
 )
 def test_rows_that_do_not_serve_end_with_exit_code_2(
-    home: Path, tmp_path: Path, row: str, said: str
+    home: Path, tmp_path: Path, train_here: Train, row: str, said: str
 ) -> None:
     (tmp_path / "rows.jsonl").write_text(row + "\n")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'model = "{home}/policy"\ndata = "rows.jsonl"\noutput_dir = "out"\n')
-    code, out, err = finish(start("kto", recipe))
+    code, out, err = train_here("kto", recipe)
     assert (code, out) == (2, "")
     assert said in err
     assert not (tmp_path / "out").exists()
