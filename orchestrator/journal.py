@@ -17,7 +17,7 @@ from orchestrator.run_inputs import model_digest
 from orchestrator.sampling.policy import Policy
 from orchestrator.sampling.prompts import Render
 from orchestrator.store.database import open_writer
-from orchestrator.store.evaluations import Journal
+from orchestrator.store.evaluations import Journal, unfinished_measurements
 
 
 @contextmanager
@@ -30,6 +30,8 @@ def journal_beside(
 ) -> Iterator[Journal | None]:
     """The journal of this very evaluation; None where there is no `output` to keep it beside.
 
+    Where the evaluation fails before there is anything to keep, none is left.
+
     Raises:
         InputError: no folder can be made there.
         PlumError: another process evaluates into the same file, or there is no room.
@@ -40,7 +42,12 @@ def journal_beside(
     folder = _folder(output)
     make_folder(folder)
     with open_writer(folder) as db:
-        yield Journal(db, _fingerprint(policy, settings, problems, render))
+        try:
+            yield Journal(db, _fingerprint(policy, settings, problems, render))
+        except BaseException:
+            if not unfinished_measurements(db):
+                remove_journal(output)
+            raise
 
 
 def remove_journal(output: Path) -> None:

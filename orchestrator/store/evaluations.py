@@ -80,6 +80,12 @@ class Journal:
         self._db.write("DELETE FROM evaluation_samples WHERE fingerprint = ?", (self._fingerprint,))
 
 
+def unfinished_measurements(db: Database) -> int:
+    """Of how many measurements that have not ended something is kept."""
+    count: int = db.value("SELECT count(DISTINCT fingerprint) FROM evaluation_samples")
+    return count
+
+
 def scores(db: Database) -> dict[tuple[str, str], dict[str, dict[str, float]]]:
     """Scores by (benchmark, which policy), then by measure and problem."""
     rows = db.rows(

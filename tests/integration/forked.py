@@ -36,12 +36,19 @@ def run_plum(
     """Runs `plum` to its end as a process of its own, with this environment."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _start(_plum, arguments, dict(environment), out, err)
+        process = start_plum(arguments, environment, out, err)
         process.join()
         assert process.exitcode is not None
         return subprocess.CompletedProcess(
             ["plum", *arguments], process.exitcode, out.read_text(), err.read_text()
         )
+
+
+def start_plum(
+    arguments: list[str], environment: Mapping[str, str], out: Path, err: Path
+) -> BaseProcess:
+    """Starts `plum` with this environment; what it prints goes into the two files."""
+    return _start(_plum, arguments, dict(environment), out, err)
 
 
 def start_generation(run_dir: Path, recipe: Path) -> BaseProcess:
@@ -61,7 +68,7 @@ def _plum(arguments: list[str], environment: dict[str, str], out: Path, err: Pat
     os.environ.clear()
     os.environ.update(environment)
     for descriptor, file in ((1, out), (2, err)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), descriptor)
     sys.argv = ["plum", *arguments]
     main()
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("trl", reason="needs the train extra")
 pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(600)]
 
-SMALL = ["--problems=12", "--base-steps=120", "--train-steps=4", "--evaluate-problems=20"]
+SMALL = ["--problems=12", "--base-steps=120", "--train-steps=2", "--evaluate-problems=8"]
 
 
 def run_demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -42,7 +42,7 @@ def test_every_part_of_the_method_leaves_its_trace(finished: tuple[Path, str]) -
     folder, shown = finished
     assert (folder / "run/report.html").stat().st_size > 10_000
     manifest = json.loads((folder / "run/model/manifest.json").read_text())
-    assert manifest["result"]["steps"] == 4
+    assert manifest["result"]["steps"] == 2
     rows = (folder / "run/dataset/kto/train.jsonl").read_text().splitlines()
     assert manifest["rows"]["read"] == len(rows)
     for heading in ("suites kept", "PASSED", "desirable", "before", "after", "change", "beta 0.1"):

@@ -128,6 +128,20 @@ def test_a_killed_evaluation_goes_on_and_asks_for_nothing_twice(
     assert not journal.exists()
 
 
+def test_a_policy_that_cannot_be_reached_leaves_nothing_behind(
+    acceptance: Path, tmp_path: Path
+) -> None:
+    humaneval_file(acceptance, tmp_path / "b.jsonl")
+    done = plum(
+        "evaluate", "--backend", "openai", "--base-url", "http://127.0.0.1:9/v1",
+        "--model", "policy", "--benchmark", tmp_path / "b.jsonl", "--prompt-style", "plain",
+        "--output", tmp_path / "out.json",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "http://127.0.0.1:9/v1" in done.stderr.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["b.jsonl"]
+
+
 def stored_samples(journal: Path) -> int:
     """Requests whose answers an evaluation has kept."""
     try:

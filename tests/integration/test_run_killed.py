@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,19 +12,19 @@ import pytest
 from orchestrator.errors import InputError
 from orchestrator.store.database import open_reader
 from tests.integration.endpoint import Endpoint, serve_endpoint
+from tests.integration.forked import start_plum
 from tests.integration.http_server import Reply
 from tests.integration.run_helpers import (
     count,
     dataset,
     labels,
     plum,
-    plum_command,
     stages_of,
     write_instructions,
     write_recipe,
 )
 
-PROBLEMS, K = 60, 6
+PROBLEMS, K = 30, 6
 KILLS = int(os.environ.get("PLUM_TEST_KILLS", "12"))
 
 
@@ -53,14 +52,15 @@ def kill_repeatedly(recipe: Path, run_dir: Path, endpoint: Endpoint) -> dict[str
     generator = random.Random(11)
     kills = 0
     frozen: dict[str, int] = {}
+    arguments = ["run", str(recipe), "--run-dir", str(run_dir)]
+    said = recipe.with_name("said")
     for _ in range(KILLS):
-        command = plum_command("run", recipe, "--run-dir", run_dir)
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-            try:
-                run.wait(generator.uniform(0.2, 2.2))
-            except subprocess.TimeoutExpired:
-                run.kill()
-                kills += 1
+        run = start_plum(arguments, os.environ, said, said)
+        run.join(generator.uniform(0.1, 0.8))
+        if run.exitcode is None:
+            run.kill()
+            kills += 1
+        run.join()
         # An answer that was in flight at a kill is asked for again; a stored one never.
         for key in stored_requests(run_dir):
             assert frozen.setdefault(key, endpoint.answered[key]) == endpoint.answered[key]
