@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +18,8 @@ from orchestrator.sampling.openai_sampler import OpenAISampler
 from orchestrator.sampling.sampler import Drawn, PromptSpec, Refused, Sampled, SamplingSettings
 
 SETTINGS = SamplingSettings(temperature=0.7, max_new_tokens=64, top_p=0.9)
-
+#: Requests that may be under way at one time, where it matters.
+CONCURRENCY = 6
 
 #: Status, message and Retry-After by the behaviours that never answer anything else.
 ALWAYS = {
@@ -31,9 +31,10 @@ ALWAYS = {
 
 
 class Gauge:
-    """Requests that servers are answering, all together."""
+    """Requests that servers are answering, all together. None is answered until they are full."""
 
     def __init__(self) -> None:
+        self.full = threading.Barrier(CONCURRENCY)
         self._lock = threading.Lock()
         self._now = self.most = 0
 
@@ -94,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer_slowly(self, body: dict[str, Any]) -> None:
         self.server.gauge.change(1)
-        time.sleep(0.02)
+        self.server.gauge.full.wait(60)
         self.server.gauge.change(-1)
         self._answer(200, self._choices(body, body["n"]))
 
@@ -223,16 +224,16 @@ def test_a_server_that_dies_half_way_costs_no_sample_and_is_left_alone() -> None
 
 
 @pytest.mark.parametrize("servers", [1, 2, 3])
-def test_no_more_requests_are_under_way_than_allowed_however_many_servers(servers: int) -> None:
+def test_as_many_requests_are_under_way_as_allowed_however_many_servers(servers: int) -> None:
     gauge = Gauge()
     with ExitStack() as stack:
         all_servers = [stack.enter_context(endpoint("slow")) for _ in range(servers)]
         for server in all_servers:
             server.gauge = gauge
         urls = [server.url for server in all_servers]
-        sampler = opened(urls, "m", "key", chat=True, concurrency=6)
-        assert len(list(sampler.sample(specs(30), SETTINGS))) == 90
-    assert gauge.most <= 6
+        sampler = opened(urls, "m", "key", chat=True, concurrency=CONCURRENCY)
+        assert len(list(sampler.sample(specs(5 * CONCURRENCY), SETTINGS))) == 15 * CONCURRENCY
+    assert gauge.most == CONCURRENCY
     assert all(server.requests for server in all_servers)
 
 
