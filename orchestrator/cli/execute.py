@@ -44,9 +44,10 @@ def execute(
 
     Input rows hold id, language, solution, test and, where wanted, limits (cpu_time_s,
     wall_time_s, memory_bytes, processes, output_bytes, file_bytes, open_files) and hash_seed
-    (0 is the language's usual order of hashes); other keys are ignored. Output rows hold id, verdict, phase, message, assertions, proof, usage, stdout,
-    stderr, truncated and input_sha256, in the order in which they finish. A rerun does only
-    what is missing: rows without a verdict, and rows whose input has changed.
+    (0 is the language's usual order of hashes; one that the server has not is listed); other
+    keys are ignored. Output rows hold id, verdict, phase, message, assertions, proof, usage,
+    stdout, stderr, truncated and input_sha256, in the order in which they finish. A rerun does
+    only what is missing: rows without a verdict, and rows whose input has changed.
 
     \b
     Examples:

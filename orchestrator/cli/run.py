@@ -15,8 +15,8 @@ def run(recipe: Path | None, run_dir: Path, as_json: bool) -> int:
     """Runs all stages that RECIPE asks for, from instructions to a trained, measured policy.
 
     Killed at any moment and started again with the same command, it goes on where it was:
-    nothing paid for is asked again, no row is lost or doubled. RECIPE is frozen into the run;
-    later it may be left out, and a changed one is refused.
+    nothing paid for is asked again, no row is lost or doubled. RECIPE is frozen into the run as
+    soon as the instructions are read; later it may be left out, and a changed one is refused.
 
     \b
     Examples:
