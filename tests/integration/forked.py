@@ -37,7 +37,10 @@ def run_plum(
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         process = start_plum(arguments, environment, out, err)
-        process.join()
+        try:
+            process.join()
+        finally:
+            process.kill()  # where the test ends before it
         assert process.exitcode is not None
         return subprocess.CompletedProcess(
             ["plum", *arguments], process.exitcode, out.read_text(), err.read_text()
@@ -59,7 +62,7 @@ def start_generation(run_dir: Path, recipe: Path) -> BaseProcess:
 def _start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_IMPORTED)
-    process = context.Process(target=target, args=arguments)
+    process = context.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
 
