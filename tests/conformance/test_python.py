@@ -73,6 +73,26 @@ def test_a_sleeper_at_load_is_ended_by_the_wall_limit(worker: WorkerProcess) -> 
     assert (result["verdict"], result["phase"]) == ("TIME_LIMIT_EXCEEDED", "LOAD")
 
 
+@pytest.mark.parametrize(
+    "suite",
+    ["assert f() == 1\n", "for expected in (1, 2):\n    assert f() == expected\n"],
+    ids=["a-table-holds", "a-suite-fails"],
+)
+def test_output_past_the_limit_decides_though_it_was_found_after_the_end(
+    worker: WorkerProcess, suite: str
+) -> None:
+    # What is past the limit fits into the pipe, so that nobody stops who wrote it.
+    solution = "import os\ndef f():\n    return os.write(1, b'x' * 5000) and 1\n"
+    result = worker.execute(solution, suite, output_bytes=4096)
+    assert (result["verdict"], result["phase"]) == ("OUTPUT_LIMIT_EXCEEDED", "TEST")
+
+
+def test_the_mark_of_a_file_in_utf_8_is_no_part_of_a_text(worker: WorkerProcess) -> None:
+    solution = "\ufeffdef f():\n    return 1\n"
+    for suite in ("assert f() == 1\n", "import gc\nassert f() == 1\n"):
+        assert worker.execute(solution, f"\ufeff{suite}")["verdict"] == "PASSED"
+
+
 def test_output_past_the_limit_ends_it_and_what_was_kept_is_flagged(worker: WorkerProcess) -> None:
     solution = "def f():\n    while True: print('x' * 4096)\n"
     result = worker.execute(solution, "assert f() == 1\n", output_bytes=1 << 20)

@@ -27,6 +27,8 @@ from .wire import COMPILED, LOADED, NOT_COMPILED, NOT_LOADED
 
 #: Bits of a request's context: streams of the judge that the suite has replaced.
 CAPTURE_STDOUT, CAPTURE_STDERR = 1, 2
+#: The same, of streams that have bytes below.
+STDOUT_HAS_BYTES, STDERR_HAS_BYTES = 4, 8
 
 _CHUNK_BYTES = 1 << 16
 #: Our frames between `serve` and what a request of the judge calls.
@@ -86,12 +88,20 @@ def read_all(fd: int) -> bytes:
 
 
 def open_streams() -> None:
-    """Makes text streams of the descriptors 0, 1 and 2, for every role that is forked later."""
-    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
-    sys.stderr = io.TextIOWrapper(
-        io.BufferedWriter(io.FileIO(2, "w", closefd=False)), "utf-8", "backslashreplace"
-    )
+    """Makes text streams of the descriptors 0, 1 and 2, as Python does at its start, for every
+    role that is forked later."""
+    for fd, name, mode, errors in (
+        (0, "stdin", "r", "strict"),
+        (1, "stdout", "w", "strict"),
+        (2, "stderr", "w", "backslashreplace"),
+    ):
+        raw: Any = io.FileIO(fd, mode, closefd=False)
+        raw.name = f"<{name}>"
+        buffer: Any = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
+        stream: Any = io.TextIOWrapper(buffer, "utf-8", errors)
+        stream.mode = mode
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 def flush() -> None:
@@ -103,8 +113,11 @@ def flush() -> None:
             continue
 
 
-def load(channel: Channel, data: bytes) -> types.ModuleType | None:
+def load(channel: Channel, data: bytes, *, in_its_file: bool = False) -> types.ModuleType | None:
     """Compiles and runs the solution as the module ``solution``, telling the judge how far it got.
+
+    in_its_file: whether others may look for its file, too. It is made for few: a folder that was
+        written to costs the next execution two mounts.
 
     Returns None where it did not load.
     """
@@ -116,6 +129,8 @@ def load(channel: Channel, data: bytes) -> types.ModuleType | None:
         channel.send(NOT_COMPILED + describe(e, path).encode("utf-8", "replace"))
         return None
     channel.send(COMPILED)
+    if in_its_file or "__file__" in source:
+        _write(path, data)
     module = make_module("solution", path, source)
     sys.modules["solution"] = module
     sys.argv = [path]
@@ -130,6 +145,14 @@ def load(channel: Channel, data: bytes) -> types.ModuleType | None:
     overridden = [n for n in module.__dict__ if n in _BUILTIN_NAMES and n[:2] != "__"]
     channel.send(LOADED + " ".join(overridden).encode("utf-8", "replace"))
     return module
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError:  # more than the limit on files
+        return
 
 
 def make_module(name: str, path: str, source: str) -> types.ModuleType:
@@ -168,12 +191,40 @@ def line_of(error: BaseException, path: str) -> int:
 class _Captured(io.StringIO):
     """Takes the place of a stream that the suite has replaced on its side."""
 
+    #: Where the stream of the suite has one.
+    buffer: Any
+
     def take(self) -> str:
         """What was written since the last time."""
         text = self.getvalue()
         self.seek(0)
         self.truncate()
         return text
+
+    def take_bytes_too(self, wanted: bool) -> None:
+        """Whether there is a `buffer`, as a stream over bytes has one."""
+        if wanted:
+            self.buffer = _Bytes(self)
+        else:
+            vars(self).pop("buffer", None)
+
+
+class _Bytes(io.BufferedIOBase):
+    """What is below a stream of text: its bytes stand where they were written."""
+
+    def __init__(self, text: io.StringIO) -> None:
+        super().__init__()
+        self._text = text
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Takes bytes of UTF-8."""
+        given = bytes(data)
+        self._text.write(given.decode("utf-8", "surrogateescape"))
+        return len(given)
 
 
 class CandidatePeer(Peer):
@@ -212,6 +263,8 @@ class CandidatePeer(Peer):
             sys.stdout = self._captured[0] if context & CAPTURE_STDOUT else self._streams[0]
         if changed & CAPTURE_STDERR:
             sys.stderr = self._captured[1] if context & CAPTURE_STDERR else self._streams[1]
+        self._captured[0].take_bytes_too(bool(context & STDOUT_HAS_BYTES))
+        self._captured[1].take_bytes_too(bool(context & STDERR_HAS_BYTES))
 
     def spoken(self) -> Any:
         """Text for the suite's own streams; what goes to the real ones is written out now."""

@@ -23,6 +23,10 @@ _LIMITS = {
     "memory": "MEMORY_LIMIT_EXCEEDED",
     "output": "OUTPUT_LIMIT_EXCEEDED",
 }
+#: Limits that decide whatever was reported. The kernel may have killed a child of the candidate
+#: for its memory, which then went on without it; and what is written last waits in a pipe, where it
+#: is found too late to stop who wrote it.
+_DECISIVE = frozenset({"memory", "output"})
 _TEXT = 8192
 #: What a role exits with where it could not be confined, and where its entry raised. Until the
 #: candidate has compiled, nobody else could have exited with these.
@@ -77,10 +81,8 @@ def weigh(
     Raises:
         SandboxFailedError: a process ended by a fault of ours before it ran any code of others.
     """
-    if facts.limit == "memory":
-        # Whatever was reported: the kernel may have killed a child of the candidate, which then
-        # went on without it.
-        return _verdict(_LIMITS["memory"], phase, "the memory limit was reached")
+    if facts.limit in _DECISIVE:
+        return _verdict(_LIMITS[facts.limit], phase, f"the {facts.limit} limit was reached")
     if phase == "COMPILE" and facts.limit is None and (report is None or report.get("died")):
         for role, exit in facts.exits.items():
             if exit.status in _OUR_FAULTS:

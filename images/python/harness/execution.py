@@ -44,7 +44,7 @@ class Task(Protocol):
 def execute(task: Task, jail: Any) -> dict[str, Any]:
     """The verdict on `task` with everything that is reported beside it."""
     solution, test = _bytes(task.solution), _bytes(task.test)
-    table = _table(task.test)
+    table = _table(test.decode("utf-8", "surrogatepass"))
     if table is not None:
         result = _by_table(solution, table, jail)
         if result is not None:
@@ -123,4 +123,5 @@ def _in_process(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+    # The mark that some editors put before a file's first byte is no part of its text.
+    return text.removeprefix("\ufeff").encode("utf-8", "surrogatepass")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import names
-from .candidate import CAPTURE_STDERR, CAPTURE_STDOUT
+from .candidate import CAPTURE_STDERR, CAPTURE_STDOUT, STDERR_HAS_BYTES, STDOUT_HAS_BYTES
 from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import FORWARDED
 from .truth import DoubtingPeer
@@ -136,8 +136,12 @@ class JudgePeer(DoubtingPeer):
     def context(self) -> int:
         """Which streams the suite has replaced."""
         sys.stdout.flush()
-        replaced = CAPTURE_STDOUT if sys.stdout is not self._stdout else 0
-        return replaced | (CAPTURE_STDERR if sys.stderr is not self._stderr else 0)
+        replaced = 0
+        if sys.stdout is not self._stdout:
+            replaced |= CAPTURE_STDOUT | (STDOUT_HAS_BYTES if _has_bytes(sys.stdout) else 0)
+        if sys.stderr is not self._stderr:
+            replaced |= CAPTURE_STDERR | (STDERR_HAS_BYTES if _has_bytes(sys.stderr) else 0)
+        return replaced
 
     def heard(self, spoken: Any) -> None:
         """Writes what the candidate printed to the suite's own streams."""
@@ -148,6 +152,8 @@ class JudgePeer(DoubtingPeer):
                 raise ProtocolBreach("malformed message: printed what is no text")
             if text:
                 stream.write(text)
+                if _has_bytes(stream):
+                    stream.flush()  # what was written below the text is there at once
 
     def may_name(self, module: str, qualname: str) -> bool:
         """The candidate takes every standard name."""
@@ -212,3 +218,8 @@ class JudgePeer(DoubtingPeer):
         if now is not told:
             self._told[name] = now
             super().request("environment", name, None if now is original else now)
+
+
+def _has_bytes(stream: Any) -> bool:
+    """Whether there are bytes below this stream of the suite's."""
+    return hasattr(stream, "buffer")

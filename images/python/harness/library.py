@@ -88,9 +88,13 @@ class _NoModules:
 
 def import_nothing_writable() -> None:
     """Keeps the suite from importing files that the candidate may have put there."""
+    known = [folder for folder in sys.path if folder and folder != os.getcwd()]
 
     def hook(path: str) -> _NoModules:
-        if not os.access(path or ".", os.W_OK):
+        place = os.path.abspath(path)
+        # What belongs to another user need not be Python's, even if this one cannot write to it.
+        installed = any(f"{place}/".startswith(f"{os.path.abspath(f)}/") for f in known)
+        if installed and not os.access(place, os.W_OK):
             raise ImportError(f"{path!r} is for the other finders")
         return _NoModules()
 

@@ -11,6 +11,7 @@ import functools
 from dataclasses import dataclass
 from types import CodeType
 
+from .needs import Needs
 from .unimported import find_unimported
 
 FILENAME = "suite.py"
@@ -30,31 +31,10 @@ OPERATORS: dict[type[ast.cmpop], str] = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-#: Modules that act on the process they are imported in, so that a split suite would miss.
-#: A suite without these words needs nothing that `_Needs` looks for.
-_TELLING = ("import", "class", "globals", "locals", "vars", "dir", "patch", "eval", "exec")
-_IN_PROCESS_MODULES = frozenset({"gc", "ctypes", "multiprocessing", "tracemalloc", "doctest"})
-_IN_PROCESS_ATTRIBUTES = frozenset(
-    {
-        *(("sys", "settrace"), ("sys", "setprofile"), ("sys", "modules"), ("os", "environ")),
-        *(("random", "getstate"), ("random", "setstate")),
-    }
-)
-_IN_PROCESS_METHODS = frozenset(
-    {"assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "showwarning"}
-)
-#: Functions that run code, which may be of the candidate's making.
-_RUNNING = frozenset(
-    {
-        *("eval", "exec", "compile", "__import__", "import_module", "importlib.import_module"),
-        *("pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "marshal.load"),
-    }
-)
-#: Modules whose attributes the candidate follows where a suite sets them.
-_FOLLOWED_MODULES = frozenset({"builtins", "solution", "sys"})
-_FOLLOWED_TARGETS = (
-    *("builtins.input", "builtins.print", "builtins.open"),
-    *("solution.", "__main__.", "sys.std", "sys.argv"),
+#: A suite without these words needs nothing that `Needs` looks for.
+_TELLING = (
+    *("import", "class", "globals", "locals", "vars", "dir", "patch", "eval", "exec"),
+    "solution.py",
 )
 #: First and last line from 1, first and last column in bytes.
 Place = tuple[int, int, int, int]
@@ -89,7 +69,7 @@ def read_suite(source: str) -> Suite:
         SyntaxError, ValueError, RecursionError, MemoryError: it does not compile.
     """
     tree = ast.parse(source, FILENAME)
-    needs = _Needs()
+    needs = Needs()
     if any(word in source for word in _TELLING):  # the plain majority is spared the search
         needs.visit(tree)
     unimported = find_unimported(source, tree)
@@ -105,109 +85,6 @@ def read_suite(source: str) -> Suite:
         imports=frozenset(needs.imports),
         unimported=unimported,
     )
-
-
-class _Needs(ast.NodeVisitor):
-    """Finds what a suite needs that cannot cross between two processes."""
-
-    def __init__(self) -> None:
-        self.imports: set[str] = set()
-        self.wants_names = False
-        self._bound: set[str] = set()
-        self._modules: set[str] = set()
-        self._bases: list[str] = []
-        self._reason = ""
-
-    def reason(self) -> str:
-        """Why the suite must run in the candidate's process; empty where it need not."""
-        if self._reason:
-            return self._reason
-        for base in self._bases:
-            if base not in self._bound and not hasattr(builtins, base):
-                return f"a class of the suite derives from {base}"
-        return ""
-
-    def visit_Import(self, node: ast.Import) -> None:
-        for alias in node.names:
-            self._import(alias.name)
-            self._bound.add(alias.asname or alias.name.partition(".")[0])
-            self._modules.add(alias.asname or alias.name.partition(".")[0])
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        self._import(node.module or "")
-        if node.module in ("pickle", "marshal"):
-            self._because(f"it imports from {node.module}")
-        if node.module != "solution":
-            self._bound.update(alias.asname or alias.name for alias in node.names)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._bound.add(node.name)
-        for written in node.bases:
-            base = written.value if isinstance(written, ast.Subscript) else written
-            if isinstance(base, ast.Name):
-                self._bases.append(base.id)
-            elif isinstance(base, ast.Attribute) and ast.unparse(base).startswith("solution."):
-                self._bases.append(ast.unparse(base))
-        self.generic_visit(node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self._bound.add(node.name)
-        self.generic_visit(node)
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Store):
-            self._bound.add(node.id)
-
-    def visit_arg(self, node: ast.arg) -> None:
-        self._bound.add(node.arg)
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        listens = node.attr == "addHandler" and "logging" in self.imports
-        if listens or node.attr in _IN_PROCESS_METHODS:
-            self._because(f"it uses {node.attr}")
-        if isinstance(node.value, ast.Name):
-            owner = node.value.id
-            if (owner, node.attr) in _IN_PROCESS_ATTRIBUTES:
-                self._because(f"it uses {owner}.{node.attr}")
-            elif isinstance(node.ctx, ast.Store) and owner in self._modules - _FOLLOWED_MODULES:
-                self._because(f"it sets {owner}.{node.attr}")
-        self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> None:
-        name = ast.unparse(node.func) if isinstance(node.func, ast.Attribute) else ""
-        if isinstance(node.func, ast.Name):
-            name = node.func.id
-            if name in ("globals", "locals", "vars", "dir") and not node.args:
-                self.wants_names = True
-        if name in _RUNNING and node.args and not _is_the_suites_own(node.args[0]):
-            self._because(f"it runs what it is given, by {name}")
-        if name.rpartition(".")[2] in ("patch", "dict", "object", "multiple") and "patch" in name:
-            self._patch(node, name)
-        elif name.endswith("catch_warnings") and node.keywords:
-            self._because("it records warnings")
-        self.generic_visit(node)
-
-    def _patch(self, node: ast.Call, name: str) -> None:
-        """A patch of a builtin or of the solution crosses; one of a shared module does not."""
-        first = node.args[0] if node.args else None
-        target = first.value if isinstance(first, ast.Constant) else None
-        what = target if isinstance(target, str) else "?"
-        if name.endswith("patch.object"):
-            if not (isinstance(first, ast.Name) and first.id in _FOLLOWED_MODULES):
-                inner = ast.unparse(first) if first is not None else "?"
-                if inner.partition(".")[0] in self._bound:
-                    self._because(f"it patches {inner}")
-        elif not (isinstance(target, str) and target.startswith(_FOLLOWED_TARGETS)):
-            self._because(f"it patches {what}")
-
-    def _import(self, name: str) -> None:
-        top = name.partition(".")[0]
-        self.imports.add(top)
-        if top in _IN_PROCESS_MODULES:
-            self._because(f"it imports {top}")
-
-    def _because(self, reason: str) -> None:
-        self._reason = self._reason or reason
 
 
 class _Rewriter:
@@ -297,13 +174,6 @@ class _Rewriter:
         place = (start, end, expression.col_offset, expression.end_col_offset or 0)
         self.assertions.append((node.lineno, place))
         return len(self.assertions) - 1
-
-
-def _is_the_suites_own(code: ast.expr) -> bool:
-    """Whether what is run stands in the suite's text, or was pickled by the suite just now."""
-    if isinstance(code, ast.Call):
-        return isinstance(code.func, ast.Attribute) and ast.unparse(code.func) == "pickle.dumps"
-    return isinstance(code, ast.Constant)
 
 
 def holds_always(test: ast.expr) -> bool:
