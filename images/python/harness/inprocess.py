@@ -41,6 +41,11 @@ from .unimported import module_meant
 
 _WITNESS_BYTES = 16
 _WATCHED_MODULES = ("builtins", "math", "operator", "unittest", "unittest.case", "functools")
+#: Who says what an object is equal to.
+_OF_THE_SUITE, _OF_PYTHON, _OF_THE_CANDIDATE = "suite", "python", "candidate"
+#: What a class says of itself, past what its own class may say instead.
+_mro: Any = vars(type)["__mro__"].__get__
+_namespace: Any = vars(type)["__dict__"].__get__
 _EXACT = MUTABLE | set(VALUE_KINDS) | {int, float, str, bytes, bool, complex, tuple, frozenset}
 
 
@@ -262,14 +267,26 @@ class _CanaryLedger(Ledger):
     ) -> None:
         super().__init__(suite, describe_value)
         self._note = lie
+        self._source = suite.source
 
     def compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
         held = super().compare(index, symbol, left, right)
         if held and symbol in ("==", "!=", "<", "<=", ">", ">=", "in"):
-            equal = symbol == "=="
-            self._try(left, right if equal else None, 0)
-            self._try(right, left if equal else None, 0)
+            self._try_both(left, right, symbol == "==")
         return held
+
+    def asked(self, symbol: str, left: Any, right: Any) -> Any:
+        said = super().asked(symbol, left, right)
+        if said is not (symbol == "!="):
+            self._try_both(left, right, symbol != "in")
+        return said
+
+    def agreed(self, left: Any, right: Any) -> None:
+        self._try_both(left, right, True)
+
+    def _try_both(self, left: Any, right: Any, equal: bool) -> None:
+        self._try(left, right if equal else None, 0)
+        self._try(right, left if equal else None, 0)
 
     def _try(self, value: Any, other: Any, depth: int) -> None:
         """other: what it was found to be equal to; None where it was not asked."""
@@ -283,9 +300,26 @@ class _CanaryLedger(Ledger):
         elif kind is dict and depth < 4:
             for item in list(value.values())[:50]:
                 self._try(item, None, depth + 1)
-        elif kind not in _EXACT and kind.__module__ == "solution":
-            near = decoys.chain(other) if type(other) in _EXACT else []
-            self._question(value, [*decoys.strangers(), *near])
+        elif kind not in _EXACT and (made_by := self._maker_of_equality(kind)) != _OF_THE_SUITE:
+            by_candidate = made_by == _OF_THE_CANDIDATE and type(other) in _EXACT
+            self._question(
+                value, [*decoys.strangers(), *(decoys.chain(other) if by_candidate else [])]
+            )
+
+    def _maker_of_equality(self, kind: type) -> str:
+        """Whose the code is that says what an object of this class is equal to."""
+        for cls in _mro(kind):
+            method = _namespace(cls).get("__eq__")
+            if method is not None:
+                break
+        if type(method) is not types.FunctionType:
+            is_mock = type(method).__module__ == "unittest.mock" and "mock" in self._source
+            return _OF_THE_SUITE if is_mock else _OF_PYTHON
+        file = method.__code__.co_filename
+        if file == FILENAME or (os.path.basename(file) == "mock.py" and "ANY" in self._source):
+            return _OF_THE_SUITE
+        installed = os.path.isabs(file) and os.path.basename(file) != "solution.py"
+        return _OF_PYTHON if installed else _OF_THE_CANDIDATE
 
     def _question(self, value: Any, strangers: list[Any]) -> None:
         for stranger in strangers:

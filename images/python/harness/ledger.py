@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .handles import ExceptionHandle, is_handle
-from .suite import CAUGHT, COMPARE, FAILED, FILENAME, HELD, SEEN, TRUTH
+from .suite import ASKED, CAUGHT, COMPARE, FAILED, FILENAME, HELD, SEEN, TRUTH
 
 _TEXT = 2048
 _MOST_BITS_SHOWN = 14_000
@@ -70,6 +70,7 @@ class Ledger:
             CAUGHT: self._caught,
             SEEN: self._seen,
             FAILED: self._failure,
+            ASKED: self.asked,
         }
 
     def assertions(self) -> dict[str, Any]:
@@ -98,6 +99,13 @@ class Ledger:
             return True
         self._fail_at(index, left, right)
         return False
+
+    def asked(self, symbol: str, left: Any, right: Any) -> Any:
+        """What a comparison says that is no assertion by itself."""
+        return _COMPARE[symbol](left, right)
+
+    def agreed(self, left: Any, right: Any) -> None:
+        """Takes note of the two sides of a method of `unittest` that held."""
 
     def truth(self, index: int, value: Any) -> bool:
         """Counts assertion `index`, which asks for the truth of `value`; whether it holds."""
@@ -222,6 +230,8 @@ def watch_unittest(ledger: Ledger, filename: str) -> None:
                 depth[0] -= 1
             if depth[0] == 0 and value is None:
                 ledger.passed += 1
+                if len(args) > 1 and (real.__name__ == "assertIn" or "Equal" in real.__name__):
+                    ledger.agreed(args[0], args[1])
             return value
 
         method.__name__ = real.__name__

@@ -18,6 +18,7 @@ FILENAME = "suite.py"
 #: Names under which the rewritten suite finds its helpers; no program can spell them.
 COMPARE, TRUTH, HELD, FAILED = "@compare", "@truth", "@held", "@failed"
 CAUGHT, SEEN = "@caught", "@seen"
+ASKED = "@asked"
 
 OPERATORS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -75,6 +76,8 @@ def read_suite(source: str) -> Suite:
     unimported = find_unimported(source, tree)
     rewriter = _Rewriter(tree)
     rewriter.body(tree.body)
+    if needs.reason():
+        tree = ast.fix_missing_locations(_Questions().visit(tree))
     code = compile(tree, FILENAME, "exec", dont_inherit=True, optimize=0)
     return Suite(
         source=source,
@@ -85,6 +88,21 @@ def read_suite(source: str) -> Suite:
         imports=frozenset(needs.imports),
         unimported=unimported,
     )
+
+
+class _Questions(ast.NodeTransformer):
+    """Lets the ledger see every comparison of a suite that shares its process with the candidate.
+
+    Apart from it, what a candidate's object says is weighed wherever it is asked.
+    """
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        if len(node.ops) > 1 or not isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In):
+            return node
+        operator = ast.Constant(OPERATORS[type(node.ops[0])])
+        made = _call(ASKED, operator, node.left, node.comparators[0])
+        return ast.copy_location(made, node)
 
 
 class _Rewriter:
