@@ -138,7 +138,7 @@ def test_the_static_check_keeps_candidates_apart(worker: WorkerProcess) -> None:
         {"id": "typed", "solution": "def f(x: int) -> str:\n    return x\n"},
         {"id": "broken", "solution": "def f(:\n"},
         {"id": "undefined", "solution": "import numpy\nprint(nope)\n"},
-        {"id": "good", "solution": "def f(x):\n    return x\n"},
+        {"id": "good", "solution": "\ufeffdef f(x):\n    return x\n"},
     ]
     worker.send({"op": "check", "seq": 1_000_000, "candidates": candidates})
     seen = {

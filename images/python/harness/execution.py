@@ -22,6 +22,7 @@ from .calls.asker import Asker
 from .calls.table import Table, read_table
 from .classify import classify, weigh
 from .stage import Role
+from .wire import FILE_MARK
 
 _SHELF = prepared.Shelf()
 #: Tables read last, by their text; None for a suite that is more than a table.
@@ -123,5 +124,4 @@ def _in_process(solution: bytes, test: bytes, jail: Any) -> dict[str, Any]:
 
 
 def _bytes(text: str) -> bytes:
-    # The mark that some editors put before a file's first byte is no part of its text.
-    return text.removeprefix("\ufeff").encode("utf-8", "surrogatepass")
+    return text.removeprefix(FILE_MARK).encode("utf-8", "surrogatepass")

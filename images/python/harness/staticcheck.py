@@ -22,6 +22,7 @@ from typing import Any
 from . import typecheck
 from .candidate import read_all
 from .stage import Role
+from .wire import FILE_MARK
 
 #: Candidates of one build; also keeps a report within what a jail reads.
 _BATCH = 200
@@ -60,7 +61,8 @@ def check(candidates: Sequence[dict[str, Any]], jail: Any) -> list[dict[str, Any
 def _check_batch(
     candidates: Sequence[dict[str, Any]], stubs: bytes, jail: Any
 ) -> list[dict[str, Any]]:
-    texts = json.dumps([c["solution"] for c in candidates]).encode("ascii")
+    sources = [c["solution"].removeprefix(FILE_MARK) for c in candidates]
+    texts = json.dumps(sources).encode("ascii")
     handed_over = (jail.hand_over(stubs), jail.hand_over(texts))
     facts = _run_role("staticcheck:main", handed_over, jail)
     found = None if facts.limit else _parse_report(facts.report, len(candidates))
