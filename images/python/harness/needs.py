@@ -157,6 +157,8 @@ class Needs(ast.NodeVisitor):
             self._patch(node, name)
         elif name.endswith("catch_warnings") and node.keywords:
             self._because("it records warnings")
+        if name == "getattr" and node.args and self._name_of(node.args[0]) == "builtins":
+            self._because("it takes a builtin by a name")
         if name not in _RUNNING:  # which was looked at just now
             self.visit(node.func)
         for part in (*node.args, *node.keywords):
@@ -165,7 +167,7 @@ class Needs(ast.NodeVisitor):
     def _name_of(self, function: ast.expr) -> str:
         """Its dotted name, below the module's own; empty where it has none."""
         if isinstance(function, ast.Name):
-            return function.id
+            return self._aliases.get(function.id, function.id)
         if not isinstance(function, ast.Attribute):
             return ""
         owner, dot, rest = ast.unparse(function).partition(".")
