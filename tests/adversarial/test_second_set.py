@@ -190,7 +190,9 @@ def test_what_must_not_be_reached_is_not(worker: WorkerProcess, solution: str) -
 def test_what_uses_too_much_is_ended_and_named(
     worker: WorkerProcess, solution: str, verdicts: set[str]
 ) -> None:
-    limits = {"cpu_time_s": 1.0, "wall_time_s": 2.0}
+    # A loaded machine takes long to give so much memory; the time for it must not run out before.
+    memory_only = verdicts == {"MEMORY_LIMIT_EXCEEDED"}
+    limits = {} if memory_only else {"cpu_time_s": 1.0, "wall_time_s": 2.0}
     result = worker.execute(solution, "assert f() == 1\n", **limits)
     assert result["verdict"] in verdicts, result
     assert worker.execute("x = 1", "assert x == 1\n")["verdict"] == "PASSED"
