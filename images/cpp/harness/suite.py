@@ -26,6 +26,17 @@ def renamed_helpers(solution: str, suite: str) -> list[str]:
     return renamed
 
 
+def asking_the_library(solution: str, suite: str) -> str:
+    """The suite with other names for functions of numbers that the solution has functions so named
+    like: how far numbers are apart is not for the solution to say, but for its own types."""
+    literals = "".join(_LITERAL.findall(suite))
+    for name in ("abs", "fabs"):
+        theirs = re.search(rf"(?:::|\.|->)\s*{name}\b|\b{name}{_DEFINITION}", suite)
+        if re.search(rf"\b{name}{_DEFINITION}", solution) and not theirs and name not in literals:
+            suite = re.sub(rf"\b{name}(?=\s*\()", f"plum_{name}", suite)
+    return suite
+
+
 def bare_assertions(suite: str) -> str:
     """The suite with `assert(...)` for `assert((...))`: what stands in it can be looked at then."""
     if 'R"' in suite:
