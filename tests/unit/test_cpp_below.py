@@ -76,6 +76,18 @@ def test_what_names_nothing_of_this_is_never_refused(text: str) -> None:
     assert forbidden(f"{_VECTOR}{text}") is None
 
 
+@pytest.mark.parametrize(
+    "part", ["template <", "template <>", "template <a> ", "#define a", "# /*", "#/**/"]
+)
+def test_what_would_take_long_to_search_is_refused_unsearched(part: str) -> None:
+    assert forbidden(part * 20_000) is not None
+
+
+@pytest.mark.parametrize("part", ["typedef ", "abs(", "decltype(", "namespace std {", "a::"])
+def test_long_texts_are_searched_at_once(part: str) -> None:
+    assert forbidden(f"int f();\n{part * 20_000}") is None
+
+
 def test_headers_behind_macros_are_included_before_these() -> None:
     behind = '#include <a>\n#define x y\n%:include <c++/12/b>\n#include_next "c"\n'
     assert hoisted_headers(behind) == ["a", "c++/12/b", "c"]

@@ -14,13 +14,13 @@ from .specialised import foreign
 #: White space of the preprocessor; the compiler takes a null character for it, too.
 BLANK = r"[ \t\f\v\0]"
 #: The same, and comments.
-SPACE = rf"(?:{BLANK}|/\*(?s:.*?)\*/)"
+SPACE = rf"(?:{BLANK}|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/)"
 #: A line that is continued on the next one.
 SPLICE = rf"\\{BLANK}*\r?\n"
 _SPLICES = re.compile(SPLICE)
 _NOT_CODE = re.compile(
-    r'\bu?8?[LUu]?R"(?P<mark>[^()\\\s]{0,16})\(.*?\)(?P=mark)"'
-    r"|//[^\n]*|/\*.*?\*/"
+    r'\bu?8?[LUu]?R"(?P<mark>[^()\\\s]{0,16})\(.*?(?:\)(?P=mark)"|\Z)'
+    r"|//[^\n]*|/\*.*?(?:\*/|\Z)"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|(?<!\w)'(?:\\.|[^'\\\n])*'",
     re.DOTALL,
@@ -41,13 +41,18 @@ _COMPARES = (
 )
 #: One of these declared as C's own: in C++ it is another function.
 _OF_C = re.compile(rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)\s*(?:noexcept|throw|__\w+)\b")
-_DECLARED = re.compile(rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)[^;{{}}]*(?:;|\{{)")
+_DECLARED = re.compile(rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)[^;{{}}]{{0,500}}(?:;|\{{)")
 #: A file by a name that is computed, or by its place: none of these is looked at before.
 _INCLUDE = re.compile(
     rf"^{SPACE}*(?:#|%:){SPACE}*(?:include(?:_next)?|import)\b"
     rf"(?!{SPACE}*(?:<(?!/|\.|[^>\n]*\.\.)[^>\n]+>|\"(?!/|\.|[^\"\n]*\.\.)[^\"\n]+\"))",
     re.MULTILINE,
 )
+#: Between these signs it would look as if a comment or a literal began.
+_ODD_HEADER = re.compile(r"(?:include|import)\w*\s*\(?\s*<[^>\n]*(?:/\*|//|[\"'])")
+#: How much is searched in what stands between two of these signs: the time for it grows faster.
+_PIECES = re.compile(r"[{};]")
+_MOST_TO_SEARCH = 30_000_000
 _EXTERN_C = re.compile(r'\bextern\s*"C"')
 
 
@@ -63,12 +68,18 @@ def code_of(text: str) -> str:
 
 def forbidden(solution: str) -> str | None:
     """What `solution` uses of what it must not; None where there is nothing."""
-    code = code_of(solution)
+    text = without_splices(solution)
+    if _too_much(text):
+        return "templates, macros or comments of that length"
+    return _found(text, code_of(text))
+
+
+def _found(text: str, code: str) -> str | None:
     if (match := _ASSEMBLY.search(code)) is not None:
         return match[1]
     defined = dict(_MACRO.findall(code))
     macros = {*defined}
-    if _INCLUDE.search(without_splices(solution)) is not None:
+    if _INCLUDE.search(text) is not None or _ODD_HEADER.search(text) is not None:
         return "a header by its place"
     if (found := foreign(code, macros)) is not None:
         return found
@@ -78,9 +89,17 @@ def forbidden(solution: str) -> str | None:
     if _PASTE.search(code) is not None and (found := _pasted(code, defined)) is not None:
         return found
     of_c = _OF_C.search(code)
-    if of_c is None and _EXTERN_C.search(without_splices(solution)):
+    if of_c is None and _EXTERN_C.search(text):
         of_c = _DECLARED.search(code)
     return f"a function {of_c[1]} of its own in the place of C's" if of_c else None
+
+
+def _too_much(text: str) -> bool:
+    """Whether the search would take long: it runs outside of any jail."""
+    pieces = [piece for piece in _PIECES.split(text) if "template" in piece]
+    cost = sum(piece.count("template") * len(piece) ** 2 for piece in pieces)
+    cost += sum(line.count("define") * len(line) for line in text.split("\n"))
+    return cost + text.count("/*") * len(text) > _MOST_TO_SEARCH
 
 
 def _pasted(code: str, defined: dict[str, str]) -> str | None:

@@ -103,7 +103,7 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     Without a suite: the solution alone, to be checked.
     """
     if (what := forbidden(solution)) is not None:
-        solution += _REFUSED.format(what=what)
+        solution = _REFUSED.format(what=what)
     if not suite:
         return {"files": {"program.cpp": f'#line 1 "solution.cpp"\n{solution}\n'}}
     other_checks = str(int(has_other_checks(suite)))

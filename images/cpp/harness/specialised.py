@@ -57,7 +57,7 @@ _ARGUMENTS = re.compile(r"<[^<>]*>")
 _CALLED = re.compile(r"(?P<owners>(?:\w*\s*::\s*)*)~?\s*(?P<name>\w+)\s*$")
 _TYPES = re.compile(r"\b(?:class|struct|union|enum)\s+(\w+)|\bnamespace\s+([\w:\s]+?)\s*\{")
 _TEMPLATES = re.compile(r"\btemplate\s*<\s*[^>\s][^{};]*?\b(\w+)\s*\(")
-_ALIASES = re.compile(r"\busing\s+(\w+)\s*=|\bnamespace\s+(\w+)\s*=|\btypedef\b([^;]*);")
+_ALIASES = re.compile(r"\busing\s+(\w+)\s*=|\bnamespace\s+(\w+)\s*=|\btypedef\b([^;]{0,2000});")
 _IN_STD = re.compile(r"\bnamespace\s+std\s*\{")
 _WORD = re.compile(r"\w+")
 

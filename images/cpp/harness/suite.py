@@ -7,6 +7,7 @@ import re
 _DEFINITION = r"\s*\([^;{}]*\)\s*(?:const\s*)?(?:noexcept\s*)?(?:->[^;{}]*)?\{"
 _HELPER = re.compile(rf"^[\w:<>,&*\s]*?[\w>&*]\s+[&*]*(\w+){_DEFINITION}", re.MULTILINE)
 _NOT_NAMES = frozenset({"main", "if", "for", "while", "switch", "catch", "return", "else"})
+_OWN = r"\s*\([^(){};]*\)\s*(?:const\s*)?(?:noexcept\s*)?(?:->[^;{}]{0,200})?\{"
 _DOUBLE = re.compile(r"\bassert\s*\(\s*\(")
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'', re.DOTALL)
 
@@ -32,7 +33,7 @@ def asking_the_library(solution: str, suite: str) -> str:
     literals = "".join(_LITERAL.findall(suite))
     for name in ("abs", "fabs"):
         theirs = re.search(rf"(?:::|\.|->)\s*{name}\b|\b{name}{_DEFINITION}", suite)
-        if re.search(rf"\b{name}{_DEFINITION}", solution) and not theirs and name not in literals:
+        if re.search(rf"\b{name}{_OWN}", solution) and not theirs and name not in literals:
             suite = re.sub(rf"\b{name}(?=\s*\()", f"plum_{name}", suite)
     return suite
 
