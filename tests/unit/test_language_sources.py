@@ -218,3 +218,26 @@ def test_a_solution_cannot_import_its_suite(solution: str, prepared: str) -> Non
     assert "./not-there" in files["solution.ts"]
     other = "import { a } from './other' // suite"
     assert typescript.sources(other, "test()", prepared)["files"]["solution.ts"] == other
+
+
+@pytest.mark.parametrize("part", ["arch ", "enum A {", "impl <", "trait A<"])
+def test_a_rust_solution_that_would_take_long_to_search_does_not_compile(
+    part: str, prepared: str
+) -> None:
+    made = rust.sources(part * 5_000, "#[test] fn t() {}", prepared)["files"]["solution.rs"]
+    assert "compile_error!" in made
+    assert part * 2 not in made
+    assert rust.together(part * 5_000, ["#[test] fn t() {}"] * 2, prepared) == []
+
+
+@pytest.mark.parametrize("part", ["import/**/", "import" + "/**/" * 30, "\\u "])
+def test_a_long_typescript_solution_is_searched_at_once(part: str, prepared: str) -> None:
+    solution = part * 5_000
+    assert typescript.sources(solution, "test()", prepared)["files"]["solution.ts"] == solution
+
+
+@pytest.mark.parametrize("name", ["import('./s\\u0075ite')", "'./suite'"])
+def test_a_typescript_solution_that_could_name_its_suite_is_compiled_alone(
+    name: str, prepared: str
+) -> None:
+    assert typescript.together(f"const s = {name}", ["a()", "b()"], prepared) == []

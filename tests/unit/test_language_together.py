@@ -89,10 +89,10 @@ def test_a_cpp_solution_that_could_notice_other_suites_is_compiled_for_each(
     assert _sets(_ADD, [suite, suite], prepared) == [[0, 1]]
 
 
-def test_what_the_seam_takes_back_is_the_same_for_all_of_a_program(prepared: str) -> None:
-    solution = f"#define LIMIT 3\n{_ADD}"
-    speaks, silent = _main("int LIMIT = 3; assert(LIMIT);"), _main("assert(add(1, 2) == 3);")
-    assert _sets(solution, [speaks, silent, speaks], prepared) == [[0, 2]]
+def test_a_cpp_suite_that_asks_the_library_for_numbers_is_compiled_alone(prepared: str) -> None:
+    solution = f"int abs(int a) {{ return a; }}\n{_ADD}"
+    speaks, silent = _main("assert(abs(-1) == 1);"), _main("assert(add(1, 2) == 3);")
+    assert _sets(solution, [speaks, silent, speaks, silent], prepared) == [[1, 3]]
 
 
 @given(st.text(alphabet="{}()\"'/*#\\\n;ma in", max_size=30))

@@ -1,50 +1,59 @@
 """What a C++ solution must not use: it would reach below the language, into the suite's own code.
 
-An assembler's macros change instructions that the compiler makes of the suite, and a container of
-the library's that is a solution's own specialisation has no equality that could be relied on.
+An assembler's macros change instructions that the compiler makes of the suite; a template of the
+library's that is a solution's own specialisation, or a function of C's that it has put its own in
+the place of, has no answer that could be relied on; and what macros paste together cannot be read.
 """
 
 from __future__ import annotations
 
 import re
 
+from .specialised import foreign
+
 #: White space of the preprocessor; the compiler takes a null character for it, too.
 BLANK = r"[ \t\f\v\0]"
+#: The same, and comments.
+SPACE = rf"(?:{BLANK}|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/)"
 #: A line that is continued on the next one.
 SPLICE = rf"\\{BLANK}*\r?\n"
 _SPLICES = re.compile(SPLICE)
 _NOT_CODE = re.compile(
-    r'\bu?8?[LUu]?R"(?P<mark>[^()\\\s]{0,16})\(.*?\)(?P=mark)"'
-    r"|//[^\n]*|/\*.*?\*/"
+    r'\bu?8?[LUu]?R"(?P<mark>[^()\\\s]{0,16})\(.*?(?:\)(?P=mark)"|\Z)'
+    r"|//[^\n]*|/\*.*?(?:\*/|\Z)"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|(?<!\w)'(?:\\.|[^'\\\n])*'",
     re.DOTALL,
 )
-_ASSEMBLY = re.compile(r"\b(asm|__asm|__asm__)\b")
-#: A template of a class for some of its arguments.
-SPECIALISED = re.compile(
-    r"\btemplate\s*<[^{};]*?(?<!-)>[\w\s\[\]]*?(?P<scope>(?:\w*\s*::\s*)*)\b(?P<name>\w+)\s*<[^{};]*?>"
-    r"\s*(?:final\s*)?(?:\{|:(?!:))"
-)
-_LIBRARY = frozenset(
-    {
-        *("allocator", "allocator_traits", "array", "basic_string", "basic_string_view", "bitset"),
-        *("char_traits", "complex", "deque", "forward_list", "initializer_list", "list", "map"),
-        *("multimap", "multiset", "optional", "pair", "priority_queue", "queue", "set", "stack"),
-        *("tuple", "unordered_map", "unordered_multimap", "unordered_multiset", "unordered_set"),
-        *("valarray", "variant", "vector"),
-    }
-)
-#: Their other names, and their iterators, by which members can be reached.
-_OWNERS = _LIBRARY | {"string", "wstring", "string_view", "__normal_iterator"}
-#: What is declared of a function for some of its arguments, up to its parameters.
-_FUNCTION = re.compile(r"\btemplate\s*<\s*>(?P<declared>[^(){};]*)")
-_ARGUMENTS = re.compile(r"<[^<>]*>")
-_OWNER = re.compile(r"\b(?P<owner>\w+)\s*::\s*(?:~?\w+|operator\b[^\w]*)\s*$")
+_ASSEMBLERS = ("asm", "__asm", "__asm__")
+_ASSEMBLY = re.compile(rf"\b({'|'.join(_ASSEMBLERS)})\b")
 #: `template` in a macro but for one that declares a template, or with a macro in its place.
 _HIDDEN = re.compile(rf"(?:#|%:){BLANK}*define\b[^\n]*?\btemplate\b(?!\s*<\s*(?:class|typename)\b)")
 _AFTER_TEMPLATE = re.compile(r"\btemplate\s*(?:<\s*(\w+)\s*>|(\w+))")
-_MACRO = re.compile(rf"(?:#|%:){BLANK}*define{BLANK}+(\w+)")
+_MACRO = re.compile(rf"(?:#|%:){BLANK}*define{BLANK}+(\w+)([^\n]*)")
+_PASTE = re.compile(r"##|%:%:")
+_HEAD = re.compile(r"\btemplate\b[^{};]*")
+_WORD = re.compile(r"\w+")
+#: Functions of C's by which suites, and what they use of the library, compare values.
+_COMPARES = (
+    *("abs", "bcmp", "fabs", "fabsf", "fabsl", "labs", "llabs", "memcmp", "strcasecmp", "strcmp"),
+    *("strcoll", "strlen", "strncmp", "wcscmp", "wmemcmp"),
+)
+#: One of these declared as C's own: in C++ it is another function.
+_OF_C = re.compile(rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)\s*(?:noexcept|throw|__\w+)\b")
+_DECLARED = re.compile(rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)[^;{{}}]{{0,500}}(?:;|\{{)")
+#: A file by a name that is computed, or by its place: none of these is looked at before.
+_INCLUDE = re.compile(
+    rf"^{SPACE}*(?:#|%:){SPACE}*(?:include(?:_next)?|import)\b"
+    rf"(?!{SPACE}*(?:<(?!/|\.|[^>\n]*\.\.)[^>\n]+>|\"(?!/|\.|[^\"\n]*\.\.)[^\"\n]+\"))",
+    re.MULTILINE,
+)
+#: Between these signs it would look as if a comment or a literal began.
+_ODD_HEADER = re.compile(r"(?:include|import)\w*\s*\(?\s*<[^>\n]*(?:/\*|//|[\"'])")
+#: How much is searched in what stands between two of these signs: the time for it grows faster.
+_PIECES = re.compile(r"[{};]")
+_MOST_TO_SEARCH = 30_000_000
+_EXTERN_C = re.compile(r'\bextern\s*"C"')
 
 
 def without_splices(text: str) -> str:
@@ -59,27 +68,79 @@ def code_of(text: str) -> str:
 
 def forbidden(solution: str) -> str | None:
     """What `solution` uses of what it must not; None where there is nothing."""
-    code = code_of(solution)
+    text = without_splices(solution)
+    if _too_much(text):
+        return "templates, macros or comments of that length"
+    return _found(text, code_of(text))
+
+
+def _found(text: str, code: str) -> str | None:
     if (match := _ASSEMBLY.search(code)) is not None:
         return match[1]
-    macros = {*_MACRO.findall(code)}
-    for match in SPECIALISED.finditer(code):
-        name = match["name"]
-        if name in _LIBRARY or name in macros or name.startswith("_"):
-            return f"a specialisation of {name}"
-    for match in _FUNCTION.finditer(code):
-        owner = _owner(match["declared"])
-        if owner in _OWNERS or owner in macros:
-            return f"a specialisation of a member of {owner}"
+    defined = dict(_MACRO.findall(code))
+    macros = {*defined}
+    if _INCLUDE.search(text) is not None or _ODD_HEADER.search(text) is not None:
+        return "a header by its place"
+    if (found := foreign(code, macros)) is not None:
+        return found
     hidden = _HIDDEN.search(code) is not None
     if hidden or any({*match.groups()} & macros for match in _AFTER_TEMPLATE.finditer(code)):
         return "a macro in the place of a template's head"
+    if _PASTE.search(code) is not None and (found := _pasted(code, defined)) is not None:
+        return found
+    of_c = _OF_C.search(code)
+    if of_c is None and _EXTERN_C.search(text):
+        of_c = _DECLARED.search(code)
+    return f"a function {of_c[1]} of its own in the place of C's" if of_c else None
+
+
+def _too_much(text: str) -> bool:
+    """Whether the search would take long: it runs outside of any jail."""
+    pieces = [piece for piece in _PIECES.split(text) if "template" in piece]
+    cost = sum(piece.count("template") * len(piece) ** 2 for piece in pieces)
+    cost += sum(line.count("define") * len(line) for line in text.split("\n"))
+    return cost + text.count("/*") * len(text) > _MOST_TO_SEARCH
+
+
+def _pasted(code: str, defined: dict[str, str]) -> str | None:
+    """What macros could make of pieces that must not be there; None where there is nothing.
+
+    defined: the text of each macro, by name.
+    """
+    pasting = {name for name, text in defined.items() if _PASTE.search(text)}
+    while more := {
+        name
+        for name, text in defined.items()
+        if name not in pasting and pasting & {*_WORD.findall(text)}
+    }:
+        pasting |= more
+    if any(pasting & {*_WORD.findall(head)} for head in _HEAD.findall(code)):
+        return "a macro that joins names in a template's head"
+    pieces = {word for text in defined.values() for word in _WORD.findall(text)}
+    for name in pasting:
+        for match in re.finditer(rf"\b{name}\s*\(", code):
+            pieces |= {*_WORD.findall(code[match.end() : _closed(code, match.end())])}
+    for word in ("template", *_ASSEMBLERS, *_COMPARES):
+        if _is_made_of(word, pieces):
+            return f"{word}, made of pieces"
     return None
 
 
-def _owner(declared: str) -> str | None:
-    """The class of the member that is declared; None where it is none of a class."""
-    while (shorter := _ARGUMENTS.sub("", declared)) != declared:
-        declared = shorter
-    match = _OWNER.search(declared)
-    return match["owner"] if match else None
+def _closed(code: str, at: int) -> int:
+    """Where the bracket is closed that opens before `at`."""
+    depth = 1
+    for place in range(at, len(code)):
+        depth += {"(": 1, ")": -1}.get(code[place], 0)
+        if depth == 0:
+            return place
+    return len(code)
+
+
+def _is_made_of(word: str, pieces: set[str]) -> bool:
+    """Whether two or more of `pieces` joined are `word`."""
+    reached = {0}
+    for end in range(1, len(word) + 1):
+        starts = (start for start in reached if (start, end) != (0, len(word)))
+        if any(word[start:end] in pieces for start in starts):
+            reached.add(end)
+    return len(word) in reached

@@ -15,7 +15,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .below import SPECIALISED, code_of
+from .below import code_of
+from .specialised import SPECIALISED
 
 _ITEMS = ("int", "long long", "double", "float", "std::string")
 _VECTORS = (*_ITEMS, "std::vector<int>", "std::vector<std::string>")

@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from .below import BLANK, SPLICE, forbidden, without_splices
-from .precompile import RUNTIME, arguments
-from .suite import bare_assertions, renamed_helpers
+from .below import SPACE, SPLICE, code_of, forbidden, without_splices
+from .precompile import arguments
+from .suite import asking_the_library, bare_assertions, renamed_helpers
 
 #: Macros that a suite is made of, whether a solution defines them or a header.
 _KEPT = (
@@ -29,17 +29,18 @@ _STANDARD = {
     "M_PI": "3.14159265358979323846",
     "NULL": "__null",
 }
-_SPACE = rf"(?:{BLANK}|/\*.*?\*/)"
-_DEFINED = re.compile(rf"(?:#|%:){_SPACE}*define{_SPACE}+(\w+)", re.DOTALL)
+_DEFINED = re.compile(rf"(?:#|%:){SPACE}*define{SPACE}+(\w+)")
 #: With these a solution may say what is equal, also of the library's types.
 _BENDS = re.compile(
     rf"\boperator\b|##|%:%:|{SPLICE}|(?<!\busing )\bnamespace\s+std\b|\btemplate\s*<\s*>"
 )
+#: With these also for types among which none is its own.
+_SAYS_EQUAL = re.compile(r"\boperator\s*[=!]=\s*\((?![^(),]*\))|##|%:|\bdefine\b[^\n]*\boperator\b")
 #: A main function of the solution's own is a function like any other; the built-in macro would say
 #: what the file is called. No name that a suite's part needs of the runtime, or of the seam before
 #: it, is one that a solution knows: it could give the name to something of its own, or have the seam
 #: left out by what it leaves open.
-_PROGRAM = """#define __BASE_FILE__ "solution.cpp"
+_PROGRAM = """{hoisted}#define __BASE_FILE__ "solution.cpp"
 #define main plum_main_of_the_solution
 #line 1 "solution.cpp"
 {solution}
@@ -67,8 +68,14 @@ extern "C" {{ int plum_other_checks_{key}(); bool plum_compares_right_{key}(); }
 int plum_other_checks_{key}() {{ return {other_checks}; }}
 bool plum_compares_right_{key}() {{ plum_truth_{key} right = {compares_right}; return right; }}
 """
+#: Headers that a solution includes behind macros of its own mean what they mean without: with these
+#: it could make another library of them. None but the compiler's own, which ask for no macros.
+_HOISTED = "#if __has_include(<{name}>)\n#include <{name}>\n#endif\n"
+_HEADER = re.compile(r"[<\"]\s*(?!boost/)([\w+./-]+?)\s*[>\"]")
+_DIRECTIVE = re.compile(rf"(?:#|%:){SPACE}*(include|import|define|undef)(?:_next)?\b([^\n]*)")
 _EXAMINED = """#include <plum_examine.h>
 #define PLUM_EXAMINE(...) plum_examine([&] { return plum_ask(PlumProbe() <= __VA_ARGS__); }),"""
+_LIBRARY_EXAMINED = "\n#include <plum_library.h>"
 _NOT_EXAMINED = "#define PLUM_EXAMINE(...)"
 #: What the linker takes for a name, the unknown ones first where the runtime has what they name.
 _LINKED = (
@@ -83,12 +90,6 @@ _REFUSED = '\n#error "a solution must not use {what}: it reaches below the langu
 #: The name of a file that a solution cannot guess: it could put its text into the program.
 _NAME_BYTES = 16
 _KEY_BYTES = 8
-_WORD = re.compile(r"\w+")
-_HEADERS_WORDS = frozenset(
-    word
-    for header in ("assert.h", "plum_examine.h")
-    for word in _WORD.findall((RUNTIME / "include" / header).read_text(encoding="ascii"))
-)
 _OTHER_CHECK = re.compile(r"\breturn\s*[^;\s0]|\b(?:exit|abort|_Exit|quick_exit)\s*\(|\bthrow\b")
 _BROKEN = re.compile(
     r"^(?:expected|stray|missing terminating|unterminated|extended character)"
@@ -102,7 +103,7 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     Without a suite: the solution alone, to be checked.
     """
     if (what := forbidden(solution)) is not None:
-        solution += _REFUSED.format(what=what)
+        solution = _REFUSED.format(what=what)
     if not suite:
         return {"files": {"program.cpp": f'#line 1 "solution.cpp"\n{solution}\n'}}
     other_checks = str(int(has_other_checks(suite)))
@@ -117,31 +118,47 @@ def one_file(
 
     seam: lines of the preprocessor between solution and suite. other_checks: an expression.
     """
-    bends = _bends(solution)
+    examined, compares_right = _examined(solution)
+    hoisted = hoisted_headers(solution)
     key = secrets.token_hex(_KEY_BYTES)
     text = _PROGRAM.format(
+        hoisted="".join(_HOISTED.format(name=name) for name in hoisted),
         key=key,
         solution=solution,
         undefined="\n".join(seam),
-        examined=_EXAMINED if bends else _NOT_EXAMINED,
+        examined=examined,
         suite=suite,
         other_checks=other_checks,
-        compares_right="!plum_lied" if bends else "true",
+        compares_right=compares_right,
     )
     name = f"{secrets.token_hex(_NAME_BYTES)}.cpp"
     linked = [f"-Wl,--defsym={pair.format(key=key)}" for pair in _LINKED]
     # A library serves what stands before it.
-    given = [*linked, name, *arguments(solution, suite, prepared)]
+    included = "".join(f"#include <{header}>\n" for header in hoisted)
+    given = [*linked, name, *arguments(included + solution, suite, prepared)]
     return {"files": {name: text}, "arguments": given}
+
+
+def _examined(solution: str) -> tuple[str, str]:
+    """What stands before the suite to look at its assertions again, and whether these were told
+    the truth, as an expression."""
+    if not _bends(solution):
+        return _NOT_EXAMINED, "true"
+    if _SAYS_EQUAL.search(code_of(solution)) is None:
+        return _EXAMINED, "!plum_lied"
+    return _EXAMINED + _LIBRARY_EXAMINED, "plum_library_is_as_it_was()"
 
 
 def seam_macros(solution: str, suite: str) -> list[str]:
     """What takes from the suite the solution's macros, and gives its functions other names."""
-    return [*_undefined(solution, suite), *renamed_helpers(solution, suite)]
+    asked = asking_the_library(solution, suite) != suite
+    numbers = ["#include <plum_numbers.h>"] if asked else []
+    return [*_undefined(solution), *numbers, *renamed_helpers(solution, suite)]
 
 
 def shown_suite(solution: str, suite: str) -> str:
     """The suite as the compiler is given it."""
+    suite = asking_the_library(solution, suite)
     return bare_assertions(suite) if _bends(solution) else suite
 
 
@@ -149,6 +166,16 @@ def _bends(solution: str) -> bool:
     """Whether it may have made library types equal to what they are not."""
     # `using namespace std` opens nothing, as long as `using` is the language's.
     return _BENDS.search(solution) is not None or "using" in macros_of(solution)
+
+
+def hoisted_headers(solution: str) -> list[str]:
+    """The headers that `solution` includes, where macros of its own come before one of them."""
+    directives = _DIRECTIVE.findall(without_splices(solution))
+    kinds = [kind for kind, _ in directives]
+    changed = [place for place, kind in enumerate(kinds) if kind in ("define", "undef")]
+    if not changed or not {"include", "import"} & {*kinds[changed[0] :]}:
+        return []
+    return list(dict.fromkeys(name for _, rest in directives for name in _HEADER.findall(rest)))
 
 
 def macros_of(text: str) -> list[str]:
@@ -161,14 +188,12 @@ def has_other_checks(suite: str) -> bool:
     return _OTHER_CHECK.search(suite) is not None
 
 
-def _undefined(solution: str, suite: str) -> list[str]:
-    """Takes from the suite those macros of the solution that it names."""
-    words = set(_WORD.findall(suite)) | set(_WORD.findall(_PROGRAM + _EXAMINED)) | _HEADERS_WORDS
+def _undefined(solution: str) -> list[str]:
+    """Takes the solution's macros from the suite, and from the headers that it includes."""
     lines = [f"#undef {name}" for name in _KEPT]
     for name in macros_of(solution):
-        if name in words:
-            lines.append(f"#undef {name}")
-            lines += [f"#define {name} {_STANDARD[name]}"] if name in _STANDARD else []
+        lines.append(f"#undef {name}")
+        lines += [f"#define {name} {_STANDARD[name]}"] if name in _STANDARD else []
     return lines
 
 

@@ -7,6 +7,7 @@ import re
 _DEFINITION = r"\s*\([^;{}]*\)\s*(?:const\s*)?(?:noexcept\s*)?(?:->[^;{}]*)?\{"
 _HELPER = re.compile(rf"^[\w:<>,&*\s]*?[\w>&*]\s+[&*]*(\w+){_DEFINITION}", re.MULTILINE)
 _NOT_NAMES = frozenset({"main", "if", "for", "while", "switch", "catch", "return", "else"})
+_OWN = r"\s*\([^(){};]*\)\s*(?:const\s*)?(?:noexcept\s*)?(?:->[^;{}]{0,200})?\{"
 _DOUBLE = re.compile(r"\bassert\s*\(\s*\(")
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'', re.DOTALL)
 
@@ -24,6 +25,17 @@ def renamed_helpers(solution: str, suite: str) -> list[str]:
         if re.search(rf"\b{name}{_DEFINITION}", solution):
             renamed.append(f"#define {name} plum_of_the_suite_{name}")
     return renamed
+
+
+def asking_the_library(solution: str, suite: str) -> str:
+    """The suite with other names for functions of numbers that the solution has functions so named
+    like: how far numbers are apart is not for the solution to say, but for its own types."""
+    literals = "".join(_LITERAL.findall(suite))
+    for name in ("abs", "fabs"):
+        theirs = re.search(rf"(?:::|\.|->)\s*{name}\b|\b{name}{_DEFINITION}", suite)
+        if re.search(rf"\b{name}{_OWN}", solution) and not theirs and name not in literals:
+            suite = re.sub(rf"\b{name}(?=\s*\()", f"plum_{name}", suite)
+    return suite
 
 
 def bare_assertions(suite: str) -> str:

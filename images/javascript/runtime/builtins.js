@@ -15,8 +15,9 @@ const NAMESPACES = [
   RegExp, Map, Set, WeakMap, WeakSet, Atomics, Intl, Buffer, Function, ArrayBuffer, DataView,
   Error, AggregateError, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
 ];
-// By these a suite may give a program another time and other chances.
-const REPLACED_BY_SUITES = new Set([Date.now, Math.random]);
+// By these a suite may give a program another time and other chances, and programs say how stacks
+// are shown; older versions of Node have no function for the last.
+const REPLACED = new Set([Date.now, Math.random, Error.prepareStackTrace ?? Date.now]);
 const KINDS_OF_FUNCTIONS = [async () => {}, function* generator() {}, async function* both() {}]
   .map(getPrototypeOf);
 const GENERATORS = KINDS_OF_FUNCTIONS.slice(1).map((kind) => kind.prototype);
@@ -100,7 +101,7 @@ function fix(object) {
 function fixStatic(namespace) {
   for (const key of ownKeys(namespace)) {
     const { configurable, value, get } = getOwnPropertyDescriptor(namespace, key);
-    if (!configurable || REPLACED_BY_SUITES.has(value)) continue;
+    if (!configurable || REPLACED.has(value)) continue;
     if (get !== undefined) defineProperty(namespace, key, { configurable: false });
     else if (typeof value === 'function') {
       defineProperty(namespace, key, { writable: false, configurable: false });

@@ -14,6 +14,7 @@ const { Counter, consoleAssert, countedAssert } = require('./counting.js');
 const { close, makeRequire, takenModules } = require('./modules.js');
 const { Places } = require('./places.js');
 const { compileScript } = require('./scripts.js');
+const { Waiting } = require('./waiting.js');
 
 const REPORT_FD = 3;
 const TOKEN_FD = 4;
@@ -66,6 +67,7 @@ const OF_THE_LANGUAGE = new Set(
 const LEAVES = /\bexit(?:Code)?\b/;
 const THROWS = /\bthrow\b/;
 const CATCHES = /\bcatch\b/;
+const IN_VAIN = 'the suite awaits something that never happens';
 
 // What is reported inherits from nothing: the language asks what it turns into JSON how to do that.
 function report(event) {
@@ -93,6 +95,10 @@ const counter = new Counter(suiteText, places, (event) => report({
 function stop(verdict, message) {
   report({ event: 'stopped', verdict, phase, message: ascii(message).slice(0, 2000) });
   exit(1);
+}
+
+function replaced(name) {
+  stop('TAMPERED', `the solution replaced the built-in function ${name}`);
 }
 
 function described(reason) {
@@ -161,6 +167,7 @@ function waits() {
 class Suite {
   #changed;
   #run;
+  #waiting = new Waiting(suiteText);
   #done = false;
   #console = Object.create(console, { assert: { value: consoleAssert(counter, error) } });
   // Where the suite says that it has failed, without an assertion.
@@ -184,12 +191,13 @@ class Suite {
   async run() {
     // Also a candidate can say that nothing is left to do.
     listen('beforeExit', () => {
-      if (!this.#done) stop('RUNTIME_ERROR', 'the suite awaits something that never happens');
+      if (!this.#done) stop('RUNTIME_ERROR', IN_VAIN);
       setImmediate(() => {
         // Node's own runner of tests says so by the status of the process.
-        if (!waits()) this.#leave(this.#process.exitCode || process.exitCode || 0);
+        if (!waits()) this.#end();
       });
     });
+    this.#waiting.watch();
     try {
       await this.#run();
     } catch (reason) {
@@ -198,12 +206,20 @@ class Suite {
     this.#done = true;
   }
 
+  #end() {
+    const code = this.#process.exitCode || process.exitCode || 0;
+    if (code === 0 && counter.failed === 0) {
+      const altered = this.#waiting.blinded();
+      if (altered !== null) replaced(altered);
+      if (this.#waiting.inVain()) stop('RUNTIME_ERROR', IN_VAIN);
+    }
+    this.#leave(code);
+  }
+
   #leave(code) {
     if (code !== 0) fail(`the suite ended the program with status ${code}`);
     const altered = this.#changed();
-    if (altered !== null && counter.failed === 0) {
-      stop('TAMPERED', `the solution replaced the built-in function ${altered}`);
-    }
+    if (altered !== null && counter.failed === 0) replaced(altered);
     if (counter.failed !== 0) exit(1);
     const hasWays = LEAVES.test(suiteText) || (THROWS.test(suiteText) && !CATCHES.test(suiteText));
     const passed = counter.passed || (hasWays ? 1 : 0);

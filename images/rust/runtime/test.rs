@@ -1,10 +1,11 @@
 //! Stands in for the crate `test`, whose `test_main_static` the compiler calls from the main
 //! function that it makes for `#[test]` functions: it counts, reports, and gives the witness that
 //! the suite ran to its end.
-#![feature(min_specialization, test)]
+#![feature(alloc_error_hook, min_specialization, test)]
 
 extern crate test as real;
 
+use std::alloc::{set_alloc_error_hook, Layout};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -49,6 +50,22 @@ thread_local! {
 
 extern "C" {
     fn _exit(status: i32) -> !;
+    fn write(file: i32, bytes: *const u8, size: usize) -> isize;
+}
+
+const TOO_MUCH: &str = concat!(
+    "{\"event\":\"stopped\",\"verdict\":\"MEMORY_LIMIT_EXCEEDED\",\"phase\":\"TEST\",",
+    "\"message\":\"more memory was asked for than there is\"}\n"
+);
+
+/// What is called where there is no memory, so not even for words about it.
+fn no_memory(_: Layout) {
+    stay_in_first();
+    // The words and their length are this function's own.
+    unsafe {
+        write(REPORT, TOO_MUCH.as_ptr(), TOO_MUCH.len());
+        _exit(FAILED)
+    }
 }
 
 /// In a copy of the program, which answer is right could be tried out: so nothing that a suite
@@ -314,6 +331,7 @@ pub fn test_main_static(tests: &[&TestDescAndFn]) {
     let mut report = Report::open();
     report.write(String::from("\"event\":\"begin\""));
     watch_panics();
+    set_alloc_error_hook(no_memory);
     let mut right = true;
     let mut ran = 0;
     let module = format!("{SUITE}_{}::", report.suite);

@@ -16,10 +16,10 @@ from typing import Any
 #: Said before a suite, on one line (the `1` of the command in language.toml).
 _NOT_CHECKED = "// @ts-nocheck\n"
 _FIND_COMPILER = "import(process.argv[1]).then((m) => console.log(m.default()))"
-#: How a solution could import its suite, however it writes that.
-_NAMES_SUITE = re.compile(
-    r"[\"'`/]suite\b|\\[ux](?s:.*)\b(?:import|from|require)\b|\b(?:import|from|require)\b(?s:.*)\\[ux]"
-)
+#: How a solution could import its suite: by its name, or by one with escapes in it.
+_NAMES_SUITE = re.compile(r"[\"'`/]suite\b")
+_ESCAPED = re.compile(r"\\[ux]")
+_LOADS = re.compile(r"\b(?:import|from|require)\b")
 #: How a suite could change types of what it does not hold, or find files beside it.
 _FAR_REACHING = re.compile(r"\bdeclare\b|///|[\"'`]\.\.?/|\bexport\s+as\b|\\[ux]")
 _SYNTAX = re.compile(r"^TS1\d{3}: ")
@@ -50,7 +50,7 @@ def prepare(folder: str, tools: dict[str, str]) -> None:
 
 #: The name of a module, wherever it is loaded from.
 _LOADED = re.compile(
-    r"(\b(?:from|import|require)\b(?:\s|\(|/\*.*?\*/|//[^\n]*\n)*)([\"'`])((?:\\.|(?!\2).)*)\2",
+    r"(\b(?:from|import|require)\b(?:\s|\(|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/|//[^\n]*\n)*)([\"'`])((?:\\.|(?!\2).)*)\2",
     re.DOTALL,
 )
 
@@ -72,7 +72,8 @@ def _without_suite(match: re.Match[str]) -> str:
 
 def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
     """All that say nothing of what is outside of them, each in a folder of its own."""
-    if _NAMES_SUITE.search(solution) is not None:
+    escaped = _ESCAPED.search(solution) and _LOADS.search(solution)
+    if _NAMES_SUITE.search(solution) or escaped:
         return []
     places = [index for index, suite in enumerate(suites) if _FAR_REACHING.search(suite) is None]
     files = {

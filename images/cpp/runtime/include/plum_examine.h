@@ -82,19 +82,19 @@ struct PlumSome<T, std::void_t<typename T::value_type, decltype(std::declval<T&>
 struct PlumEqual {
   template <class A, class B>
   auto operator()(A& a, B& b) const -> decltype(static_cast<bool>(a == b)) {
-    return a == b;
+    return static_cast<bool>(a == b);
   }
 };
 struct PlumLess {
   template <class A, class B>
   auto operator()(A& a, B& b) const -> decltype(static_cast<bool>(a < b)) {
-    return a < b;
+    return static_cast<bool>(a < b);
   }
 };
 struct PlumGreater {
   template <class A, class B>
   auto operator()(A& a, B& b) const -> decltype(static_cast<bool>(a > b)) {
-    return a > b;
+    return static_cast<bool>(a > b);
   }
 };
 
@@ -191,8 +191,8 @@ PLUM_NO_COMPARISON(^)
 #undef PLUM_NO_COMPARISON
 
 // The first comparison of several stands for all.
-template <class C, class L, class R>
-PlumAnswer<C, L, R> operator&&(PlumAnswer<C, L, R> answer, bool) {
+template <class C, class L, class R, class Rest>
+PlumAnswer<C, L, R> operator&&(PlumAnswer<C, L, R> answer, const Rest&) {
   return answer;
 }
 

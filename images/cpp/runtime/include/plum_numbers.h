@@ -1,0 +1,14 @@
+// Included between a solution that has functions of these names and its suite: of numbers the suite
+// means the library's.
+#include <type_traits>
+
+template <class T>
+auto plum_abs(const T& value) {
+  if constexpr (std::is_arithmetic_v<T>) return value < 0 ? -value : +value;
+  else return abs(value);
+}
+template <class T>
+auto plum_fabs(const T& value) {
+  if constexpr (std::is_arithmetic_v<T>) return value < 0 ? -1.0 * value : 1.0 * value;
+  else return fabs(value);
+}
