@@ -230,6 +230,12 @@ def test_a_rust_solution_that_would_take_long_to_search_does_not_compile(
     assert rust.together(part * 5_000, ["#[test] fn t() {}"] * 2, prepared) == []
 
 
+@pytest.mark.parametrize("part", ["public\n", "public final\n", ";", "/* */"])
+def test_a_long_java_solution_is_searched_at_once(part: str) -> None:
+    solution = part * 40_000
+    assert java.sources(solution, "class Main {}", "")["files"]["solution.java"] == solution
+
+
 @pytest.mark.parametrize("part", ["import/**/", "import" + "/**/" * 30, "\\u "])
 def test_a_long_typescript_solution_is_searched_at_once(part: str, prepared: str) -> None:
     solution = part * 5_000

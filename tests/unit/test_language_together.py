@@ -104,6 +104,11 @@ def test_the_body_of_a_cpp_suite_is_found_whole_or_not_at_all(body: str) -> None
         assert found.body == f"{{{body}}}"
 
 
+def test_a_long_cpp_solution_is_searched_at_once(prepared: str) -> None:
+    suites = ["int main() {}", "int main() { }"]
+    assert cpp.together("template " * 40_000, suites, prepared) == []
+
+
 def test_rust_suites_that_reach_beyond_their_module_are_compiled_alone(prepared: str) -> None:
     plain = "#[test]\nfn adds() { assert_eq!(add(1, 2), 3); }\n"
     far = [

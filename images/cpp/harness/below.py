@@ -48,8 +48,10 @@ _INCLUDE = re.compile(
     rf"(?!{SPACE}*(?:<(?!/|\.|[^>\n]*\.\.)[^>\n]+>|\"(?!/|\.|[^\"\n]*\.\.)[^\"\n]+\"))",
     re.MULTILINE,
 )
-#: Between these signs it would look as if a comment or a literal began.
-_ODD_HEADER = re.compile(r"(?:include|import)\w*\s*\(?\s*<[^>\n]*(?:/\*|//|[\"'])")
+#: Between these signs it would look as if a comment or a literal began. No name is that long.
+_ODD_HEADER = re.compile(
+    r"(?:include|import)\w{0,9}\s*\(?\s*<(?:[^>\n]{300}|[^>\n]{0,300}?(?:/\*|//|[\"']))"
+)
 #: How much is searched in what stands between two of these signs: the time for it grows faster.
 _PIECES = re.compile(r"[{};]")
 _MOST_TO_SEARCH = 30_000_000

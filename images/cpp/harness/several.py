@@ -27,8 +27,10 @@ _NOT_CODE = re.compile(
 _MAIN = re.compile(r"\bint\s+main\s*\(\s*(?:void)?\s*\)\s*(?=\{)")
 #: With these the text is not what it looks like, or one function could notice others.
 _ODD = re.compile(r"\\\r?\n|%:|<%|%>|\bR\"|\b(?:LR|UR|uR|u8R)\"|\b__\w|\basm\b|\bplum_|\r")
-#: What a solution's templates define when they are first used, wherever that is.
-_DEFINED_BY_USE = re.compile(r"\btemplate\b(?s:.*)\b(?:friend|static|thread_local)\b")
+#: What a solution's templates define when they are first used, wherever that is: one of the latter
+#: behind the former.
+_TEMPLATE = re.compile(r"\btemplate\b")
+_DEFINED_BY_USE = re.compile(r"\b(?:friend|static|thread_local)\b")
 #: What the text is made of that is put around the suites' functions.
 _OWN_WORDS = frozenset(
     ["case", "const", "extern", "int", "noexcept", "return", "static", "switch", "unsigned"]
@@ -58,7 +60,10 @@ class Parts:
 
 def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[str, Any]]:
     """A program for each set of suites that differ in their main functions' bodies only."""
-    if _DEFINED_BY_USE.search(solution) or _NOTICES.search(solution):
+    template = _TEMPLATE.search(solution)
+    if template is not None and _DEFINED_BY_USE.search(solution, template.end()) is not None:
+        return []
+    if _NOTICES.search(solution) is not None:
         return []
     if _OWN_WORDS & {*macros_of(solution)} or forbidden(solution) is not None:
         return []

@@ -14,7 +14,7 @@ from typing import Any
 
 _IMPORT = re.compile(r"import\s+(?:static\s+)?([\w.]+(?:\.\*)?)\s*;")
 _LEADING = re.compile(
-    rf"\s+|//[^\n]*(?:\n|$)|/\*.*?\*/|;|package\s+[\w.]+\s*;|(?P<import>{_IMPORT.pattern})",
+    rf"[\s;]+|//[^\n]*(?:\n|$)|/\*.*?\*/|package\s+[\w.]+\s*;|(?P<import>{_IMPORT.pattern})",
     re.DOTALL,
 )
 #: What a suite means by these names is the JDK's, whatever classes of such names a solution has.
@@ -27,9 +27,10 @@ _JDK = {
     ),
     "java.util": ("Arrays", "Collections", "List", "Map", "Objects", "Set", "Optional"),
 }
-#: A class that stands where no line is indented.
+#: A class that stands where no line is indented. No more modifiers than there are, or each line of
+#: many of them would be searched to the end: outside of any jail.
 _DECLARED = re.compile(
-    r"^(?:(?:public|final|abstract)\s+)*(?:class|record|enum|interface)\s+(\w+)", re.MULTILINE
+    r"^(?:(?:public|final|abstract)\s+){0,3}(?:class|record|enum|interface)\s+(\w+)", re.MULTILINE
 )
 #: Any class, wherever it stands.
 _ANY_DECLARED = re.compile(r"\b(?:class|record|enum|interface)\s+(\w+)")
