@@ -16,6 +16,9 @@ _LIMITS = {
     "memory": "MEMORY_LIMIT_EXCEEDED",
     "output": "OUTPUT_LIMIT_EXCEEDED",
 }
+#: Limits that decide whatever failed. The kernel may have killed a child of the program for its
+#: memory, which then went on without it; and what is written last is found too late to stop it.
+_DECISIVE = frozenset({"memory", "output"})
 _MESSAGE = 4096
 _ERROR_LINE = 500
 NO_ASSERTIONS = {"passed": 0, "failed": 0, "first_failure": None}
@@ -69,8 +72,7 @@ def classify_run(facts: StageFacts, report: Report, stderr: str) -> dict[str, An
         "failed": failed,
         "first_failure": report.first_failure,
     }
-    # Whatever failed: the kernel may have killed a child of the program, which went on without it.
-    if facts.limit == "memory" or (facts.limit is not None and not failed):
+    if facts.limit in _DECISIVE or (facts.limit is not None and not failed):
         return by_limit(facts, phase)
     if failed:
         return verdict("ASSERTION_FAILED", "TEST", _how_it_failed(report), counted)

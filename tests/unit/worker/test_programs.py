@@ -52,6 +52,7 @@ def test_an_end_with_the_token_and_status_zero_is_a_pass() -> None:
         ([BEGIN, FAILED, END], 0, None, "ASSERTION_FAILED"),
         ([BEGIN, FAILED], None, "cpu", "ASSERTION_FAILED"),
         ([BEGIN, FAILED], None, "memory", "MEMORY_LIMIT_EXCEEDED"),
+        ([BEGIN, FAILED, END], 0, "output", "OUTPUT_LIMIT_EXCEEDED"),
         ([BEGIN, {"event": "stopped", "verdict": "PASSED", "phase": "TEST"}, END], 0, None,
          "RUNTIME_ERROR"),
         ([{"event": "stopped", "verdict": "COMPILE_ERROR", "phase": "COMPILE"}], 1, None,
