@@ -141,6 +141,23 @@ class WorkerProcess:
         return self.process.wait(timeout=60)
 
 
+def python_that(folder: Path, does: str) -> Path:
+    """An interpreter that does something before it runs the module that it is started with."""
+    python = folder / "python"
+    python.write_text(
+        f"#!{sys.executable}\n"
+        "import runpy, sys\n"
+        "from sandbox_server.worker import forking\n"
+        "forking.hold_back()\n"
+        "del sys.argv[:sys.argv.index('-m') + 1]\n"
+        "module = sys.argv[0]\n"
+        f"{does}\n"
+        "runpy.run_module(module, run_name='__main__', alter_sys=True)\n"
+    )
+    python.chmod(0o755)
+    return python
+
+
 def descendants(pid: int) -> list[int]:
     """Processes below `pid`, from the nearest to the farthest."""
     # Not the kernel's lists of children: those may leave some out while others end.

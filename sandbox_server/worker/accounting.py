@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -16,8 +16,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """What the processes of a jail use at one moment."""
 
     #: CPU time, children that were waited for included.

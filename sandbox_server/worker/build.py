@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
+from _socket import SocketType, sethostname
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sandbox_server.worker import confine, linux, messages, rootfs
 from sandbox_server.worker.accounting import virtual_memory_bytes
@@ -37,8 +37,7 @@ _NAMESPACE_HELP = (
 )
 
 
-@dataclass(frozen=True)
-class JailSettings:
+class JailSettings(NamedTuple):
     """What every jail of this worker has in common."""
 
     confinement: confine.Confinement
@@ -50,10 +49,10 @@ class JailSettings:
     #: Shown to programs, read-only, beside what every jail has.
     folders: tuple[str, ...] = ()
     #: Symbolic links that they find, by path.
-    links: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = {}
 
 
-def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> None:
+def build_jail(control: SocketType, slot: int, settings: JailSettings) -> None:
     """In the builder: makes the jail and forks its first process, which serves `control`."""
     folders = rootfs.toolchain_folders(settings.folders)
     base = virtual_memory_bytes(os.getpid())
@@ -82,13 +81,13 @@ def build_jail(control: socket.socket, slot: int, settings: JailSettings) -> Non
 
 
 def _say(
-    control: socket.socket, op: str, pid: int, error: str | None, layers: Sequence[Layer]
+    control: SocketType, op: str, pid: int, error: str | None, layers: Sequence[Layer]
 ) -> None:
     told = [layer.to_message() for layer in layers]
     messages.send(control, {"op": op, "pid": pid, "error": error, "layers": told})
 
 
-def jail_came_up(control: socket.socket) -> tuple[int, str | None, list[Layer]]:
+def jail_came_up(control: SocketType) -> tuple[int, str | None, list[Layer]]:
     """In the supervisor: pid of the first process, why there is none, and the layers.
 
     Raises:
@@ -136,8 +135,7 @@ def _write(path: str, text: str) -> None:
         os.close(fd)
 
 
-@dataclass(frozen=True)
-class _Mapper:
+class _Mapper(NamedTuple):
     pid: int
     go_fd: int
 
@@ -172,7 +170,7 @@ def _fork_mapper(target: int, users: str) -> _Mapper:
 
 
 def _live(
-    control: socket.socket,
+    control: SocketType,
     folders: Sequence[str],
     settings: JailSettings,
     confinement: confine.Confinement,
@@ -181,7 +179,7 @@ def _live(
     os.setsid()
     try:
         private, root_layers = _make_root(folders, settings.links)
-        socket.sethostname("jail")
+        sethostname("jail")
         if "landlock" not in settings.missing:
             confinement = confinement._replace(landlock_fd=linux.landlock_ruleset())
         settle()

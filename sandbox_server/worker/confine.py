@@ -10,13 +10,11 @@ up in another object touches three.
 
 from __future__ import annotations
 
-import contextlib
-import resource
-import signal
-
 # Below the standard library's `signal`, whose conversions to and from enum members touch fifty
 # pages, each of which a forked process must copy.
-from _signal import signal as _set_signal_handler  # type: ignore[import-not-found]
+import _signal  # type: ignore[import-not-found]
+import contextlib
+import resource
 from collections.abc import Sequence
 from os import O_RDONLY, close, closerange, dup2, setresgid, setresuid
 from os import open as open_file
@@ -43,8 +41,8 @@ _FIXED_LIMITS = (
 )
 _KERNEL_OBJECT_LIMITS = ((resource.RLIMIT_MSGQUEUE, 0), (resource.RLIMIT_SIGPENDING, 1024))
 _set_limit = resource.setrlimit
-_interrupt = signal.default_int_handler
-_SIGINT = int(signal.SIGINT)
+_interrupt, _set_signal_handler = _signal.default_int_handler, _signal.signal
+_SIGINT: int = _signal.SIGINT
 _CPU, _ADDRESS_SPACE, _DATA, _PROCESSES, _FILE_SIZE, _OPEN_FILES = (
     resource.RLIMIT_CPU,
     resource.RLIMIT_AS,

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from types import ModuleType
 
 from sandbox_server.worker.errors import RefusedError
-from sandbox_server.worker.language import Language
 
 _PACKAGE = "harness"
 
 
-def load_harness(language: Language) -> ModuleType | None:
-    """The language's harness package; None where it has none.
+def load_harness(folder: str) -> ModuleType | None:
+    """The harness package of the language in `folder`; None where it has none.
 
     Raises:
         RefusedError: it cannot be imported.
     """
-    if not (language.folder / _PACKAGE).is_dir():
+    if not os.path.isdir(os.path.join(folder, _PACKAGE)):
         return None
-    sys.path.insert(0, str(language.folder))
+    sys.path.insert(0, folder)
     try:
         return importlib.import_module(_PACKAGE)
     except ImportError as e:
-        raise RefusedError(f"harness of {language.name}: {e}") from e
+        raise RefusedError(f"harness in {folder}: {e}") from e
     finally:
-        sys.path.remove(str(language.folder))
+        sys.path.remove(folder)

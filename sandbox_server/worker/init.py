@@ -12,19 +12,17 @@ waits for its order while nothing else runs, and nobody waits for the fork.
 
 from __future__ import annotations
 
+# Below the standard library's: its sockets are objects of Python, thirty pages for each pair, and
+# its constants members of enums.
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import errno
 import gc
 import importlib
 import os
 import select
-import signal
-import socket
 import sys
-import traceback
-
-# Below the standard library's, whose sockets are objects of Python: thirty pages for each pair.
-from _socket import socketpair
+from _socket import AF_UNIX, SOCK_SEQPACKET, SocketType, socketpair
 from collections.abc import Callable, Sequence
 from os import WNOHANG, chdir, close, fork, kill, wait4
 from typing import Any, NoReturn
@@ -39,8 +37,7 @@ _EXIT_OF_A_FAILED_ROLE = 70
 _EXIT_OF_A_FAILED_CONFINEMENT = 71
 #: How often the end of a process is looked for where the kernel cannot tell of it (gVisor).
 _LOOK_EVERY_MS = 2
-_SIGKILL = int(signal.SIGKILL)
-_UNIX, _MESSAGES = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
+_SIGKILL: int = _signal.SIGKILL
 _READABLE = select.POLLIN
 _KILLED = (None, None)
 _NOBODY_LEFT = contextlib.suppress(ProcessLookupError)
@@ -55,7 +52,7 @@ class Init:
 
     def __init__(
         self,
-        control: socket.socket,
+        control: SocketType,
         confinement: confine.Confinement,
         private: WritableFolders,
         file_bytes: int,
@@ -69,7 +66,7 @@ class Init:
         self._ends = _Ends()
         #: The process that waits to be the next stage's first role, and the line to it.
         self._first = 0
-        self._line: socket.SocketType
+        self._line: SocketType
 
     def serve(self) -> None:
         """Runs stages until the supervisor is gone.
@@ -119,7 +116,7 @@ class Init:
 
     def _fork_first(self) -> None:
         """Forks what the first role of the next stage will be."""
-        self._line, theirs = socketpair(_UNIX, _MESSAGES)
+        self._line, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
         self._first = fork()
         if self._first == 0:
             _await_role(theirs, self._confinement)
@@ -151,7 +148,7 @@ class Init:
         return False
 
 
-def _await_role(line: socket.SocketType, confinement: confine.Confinement) -> NoReturn:
+def _await_role(line: SocketType, confinement: confine.Confinement) -> NoReturn:
     """Becomes the first role of the stage that is ordered."""
     try:
         order, fds = messages.receive_bytes(line)
@@ -187,6 +184,8 @@ def _become(
             status = _entry(entry)(*kept)
     except BaseException:  # noqa: BLE001 - the last frame of a process; it reports and ends
         with contextlib.suppress(BaseException):
+            import traceback
+
             traceback.print_exc()
             sys.stderr.flush()
     finally:
@@ -252,8 +251,8 @@ def _kill_everything(ends: _Ends) -> None:
 
 def settle() -> None:
     """Gives this process the state that every role starts from."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        _signal.signal(number, _signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(
         HOME=SCRATCH,

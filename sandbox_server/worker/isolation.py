@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox_server.worker.errors import RefusedError
 
@@ -26,8 +25,7 @@ FULL = (*HARDENED, "memory_cgroup", "pids_cgroup", "cpu_cgroup")
 LEVELS = {"contained": CONTAINED, "standard": STANDARD, "hardened": HARDENED, "full": FULL}
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One layer of the jail, in force or not."""
 
     name: str
@@ -37,7 +35,7 @@ class Layer:
 
     def to_message(self) -> dict[str, Any]:
         """The layer as `protocol` sends it."""
-        return asdict(self)
+        return self._asdict()
 
 
 def in_force(name: str, layers: list[Layer]) -> bool:

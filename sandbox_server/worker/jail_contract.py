@@ -16,7 +16,8 @@ these types by shape. It offers three functions:
 ``check(candidates, jail) -> list[dict]``
     The static check, in the shape `protocol` gives it.
 
-One that compiles candidates has two functions more, see `CompilesTogether`.
+One that compiles candidates has two functions more, see `CompilesTogether`, and one that has
+stages in lean jails another, see `WarmsLean`.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ class Jail(Protocol):
         report_fd: int | None = None,
         close_after_fork: Sequence[int] = (),
         attend: Attendant | None = None,
+        lean: bool = False,
     ) -> StageFacts:
         """Forks one confined process per role and waits for the first role, the leader, to end.
 
@@ -133,6 +135,8 @@ class Jail(Protocol):
             At most 1 MiB is read from it.
         attend: is told when its descriptor is readable, the last time when all processes
             are gone; the stage ends once it wants no more.
+        lean: the roles need no more in memory than `warm_lean` loads. They run where no more
+            is, if there is such a jail.
 
         Raises:
             JailError: the sandbox failed; says nothing about the candidate.
@@ -193,6 +197,14 @@ class Harness(Protocol):
 
     def check(self, candidates: Sequence[dict[str, Any]], jail: Jail) -> list[dict[str, Any]]:
         """The static check."""
+
+
+@runtime_checkable
+class WarmsLean(Protocol):
+    """A harness that has roles in jails with little in memory; see `lean`."""
+
+    def warm_lean(self) -> None:
+        """Loads what these roles would load again, and no more."""
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,7 @@ class SeccompFilter:
 
     def __init__(self, program: bytes) -> None:
         """program: an array of struct sock_filter, 8 bytes each."""
+        self.program = program
         self._fprog = _SockFprog(len=len(program) // 8, filter=program)
         self.address = ctypes.addressof(self._fprog)
 

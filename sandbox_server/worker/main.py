@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -211,8 +211,8 @@ def _load_harness(language: Language, jail: JailSettings) -> tuple[Harness, Jail
         from sandbox_server.worker.programs import load
 
         judging = load(language)
-        return judging, replace(jail, folders=judging.folders, links=judging.links)
-    harness = load_harness(language)
+        return judging, jail._replace(folders=judging.folders, links=judging.links)
+    harness = load_harness(str(language.folder))
     if harness is None:
         raise RefusedError(f"{language.folder} has neither [run] in language.toml nor a harness")
     return cast(Harness, harness), jail

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sandbox_server.worker import linux
 from sandbox_server.worker.writable import (
@@ -89,10 +88,8 @@ def build(folders: Sequence[str], added: Mapping[str, str]) -> WritableFolders:
     flags = linux.MS_NOSUID | linux.MS_NODEV
     linux.mount("root", root, "tmpfs", flags, "size=1m,nr_inodes=1k,mode=755")
     for path, tree in (files | devices).items():
-        target = Path(root + path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch()
-        linux.move_mount(tree, str(target))
+        _write(root + path, "")
+        linux.move_mount(tree, root + path)
         os.close(tree)
     hidden = [path for path in trees if path.startswith((f"{SCRATCH}/", f"{SHARED_MEMORY}/"))]
     kept = {path: f"{_KEPT}/{number}" for number, path in enumerate(hidden)}
@@ -104,13 +101,18 @@ def build(folders: Sequence[str], added: Mapping[str, str]) -> WritableFolders:
     for path, destination in (links | dict(added)).items():
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         os.symlink(destination, root + path)
-    os.makedirs(f"{root}/etc", exist_ok=True)
     for name, text in _ETC.items():
-        Path(f"{root}/etc/{name}").write_text(text, encoding="ascii")
+        _write(f"{root}/etc/{name}", text)
     for folder in (SCRATCH, SHARED_MEMORY):
         os.makedirs(root + folder, exist_ok=True)
     _enter(root)
     return PrivateFolders(kept)
+
+
+def _write(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def _enter(root: str) -> None:
@@ -125,7 +127,8 @@ def _enter(root: str) -> None:
 def is_prepared() -> bool:
     """Whether PREPARED can serve as a jail's root: read-only, a root in itself, with folders to
     write to that the container's runtime has mounted there."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text("utf-8").splitlines()]
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        mounts = [line.split() for line in file]
     options = {mountpoint: options.split(",") for _, mountpoint, _, options, *_ in mounts}
     return (
         os.path.realpath(PREPARED + PREPARED) == PREPARED

@@ -29,9 +29,11 @@ class Stage:
     forked: bool
     #: Whether the first one is a judge, and the candidate another.
     judged: bool = False
+    #: Whether a jail with little in memory will do.
+    lean: bool = False
 
 
-def _described(roles: Sequence[Role]) -> Stage:
+def _described(roles: Sequence[Role], lean: bool) -> Stage:
     fds: list[int] = []
     ordered: list[RoleOrder] = []
     for role in roles:
@@ -40,7 +42,7 @@ def _described(roles: Sequence[Role]) -> Stage:
         ordered.append((role.name, role.entry, role.untrusted, wanted, None))
         fds.extend(role.fds)
     judged = len(roles) > 1 and not roles[0].untrusted
-    return Stage(ordered, fds, forked=True, judged=judged)
+    return Stage(ordered, fds, forked=True, judged=judged, lean=lean)
 
 
 def described_program(program: Program, collected: int, limits: Limits) -> Stage:
@@ -96,9 +98,11 @@ class SlotJail:
         report_fd: int | None = None,
         close_after_fork: Sequence[int] = (),
         attend: Attendant | None = None,
+        lean: bool = False,
     ) -> StageFacts:
         """See `jail_contract.Jail`."""
-        return self._run(_described(roles), self._limits, report_fd, close_after_fork, attend)
+        stage = _described(roles, lean)
+        return self._run(stage, self._limits, report_fd, close_after_fork, attend)
 
     def run_program(
         self, program: Program, limits: Limits, report_fd: int | None = None
@@ -136,19 +140,20 @@ class SlotJail:
         close_after_fork: Sequence[int],
         attend: Attendant | None = None,
     ) -> StageFacts:
+        jail = self._slot.jail_for(stage)
         self.stdout, self.stderr = Captured(), Captured()
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         try:
-            meter = self._slot.ready(limits, stage.forked)
+            meter = jail.ready(limits, stage.forked)
             try:
-                self._slot.begin(stage, (out_write, err_write), limits)
+                jail.begin(stage, (out_write, err_write), limits)
             finally:
                 for fd in (out_write, err_write, *close_after_fork):
                     os.close(fd)
             streams = {out_read: self.stdout, err_read: self.stderr}
             watch = Watch(limits, meter, streams, report_fd, attend, judged=stage.judged)
-            ended = self._slot.watch(watch)
+            ended = self._slot.watch(jail, watch)
         finally:
             os.close(out_read)
             os.close(err_read)

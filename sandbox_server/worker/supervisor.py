@@ -7,31 +7,26 @@ candidate code is ever forked from it.
 from __future__ import annotations
 
 import contextlib
-import os
-import select
-import signal
 import socket
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sandbox_server.worker import accounting, messages, orders, protocol
-from sandbox_server.worker.cgroups import SlotCgroup
-from sandbox_server.worker.confine import OWN_PROCESSES
+from sandbox_server.worker import protocol
 from sandbox_server.worker.errors import Cancelled, JailError
+from sandbox_server.worker.first_process import FirstProcess
 from sandbox_server.worker.jail_contract import (
     Compiled,
     CompilesTogether,
-    Exit,
     Harness,
     Program,
     Task,
 )
 from sandbox_server.worker.language import Language
-from sandbox_server.worker.orders import CLEAN, STOP, Ended
+from sandbox_server.worker.orders import Ended
 from sandbox_server.worker.protocol import Limits
-from sandbox_server.worker.slot_jail import SlotJail, Stage, described_program
-from sandbox_server.worker.stage import STOP_GRACE_S, TALK_STRETCH, Meter, Watch
+from sandbox_server.worker.slot_jail import SlotJail, Stage
+from sandbox_server.worker.stage import Watch
 
 if TYPE_CHECKING:
     from sandbox_server.worker.resident import Answer, Resident
@@ -61,25 +56,23 @@ class Supervisor:
     def __init__(
         self,
         worker: socket.socket,
-        init: socket.socket,
-        init_pid: int,
+        jail: FirstProcess,
         *,
-        cgroup: SlotCgroup | None,
         language: Language,
         harness: Harness,
+        lean: FirstProcess | None = None,
         resident: Resident | None = None,
     ) -> None:
-        """resident: a program that stays, in a jail of its own."""
+        """lean: the jail for stages that say that it will do.
+        resident: a program that stays, in a jail of its own.
+        """
+        self._jail = jail
+        self._lean = lean
         self.resident = resident
         self._worker = worker
         self._requests = _Unbuffered(worker)
-        self._init = init
-        self._init_pid = init_pid
-        self._cgroup = cgroup
         self._language = language
         self._harness = harness
-        self._shared_bytes = accounting.process_memory_bytes(init_pid)
-        self._clean = False
         #: Places of the tests, of the request that is carried out, which the gateway has taken
         #: back; and of those for which the jail works now.
         self._cancelled: set[int] = set()
@@ -173,67 +166,9 @@ class Supervisor:
         }
         return {"op": "result", "result": result}
 
-    def ready(self, limits: Limits, forked: bool) -> Meter:
-        """Waits until the jail is wiped, sets the limits of the next stage and starts its meter.
-
-        forked: whether its processes share memory with the one that they are forked from.
-
-        Raises:
-            JailError: the jail is gone.
-        """
-        while not self._clean:
-            self._read_clean()
-        if self._cgroup is not None:
-            self._cgroup.set_limits(limits.memory_bytes, limits.processes + OWN_PROCESSES)
-        return Meter(self._init_pid, self._cgroup, self._shared_bytes if forked else 0)
-
-    def begin(self, stage: Stage, output: tuple[int, int], limits: Limits) -> None:
-        """Tells the jail's first process to fork the roles of `stage`."""
-        programs = self._language.programs
-        kernel_limits = (
-            # Each side of a conversation may take half of what both may.
-            limits.cpu_time_s * (TALK_STRETCH / 2 if stage.judged else 1),
-            limits.memory_bytes,
-            limits.processes,
-            # Full temporary folders must leave room for the processes in the same memory.
-            min(limits.file_bytes, limits.memory_bytes // 4),
-            limits.open_files,
-            None if programs is None else programs.address_space_bytes,
-        )
-        order = orders.stage(stage.roles, kernel_limits, count_files=self._cgroup is None)
-        self._clean = False
-        try:
-            messages.send_bytes(self._init, order, [*output, *stage.fds])
-        except OSError as e:
-            raise JailError(f"the jail's first process is gone: {e}") from e
-
-    def start_program(self, program: Program, limits: Limits) -> Meter:
-        """See `resident.Host`. What it writes to its standard output and error is lost.
-
-        Raises:
-            JailError: the jail is gone.
-        """
-        with open(os.devnull, "r+b") as null:
-            stage = described_program(program, null.fileno(), limits)
-            meter = self.ready(limits, stage.forked)
-            self.begin(stage, (null.fileno(), null.fileno()), limits)
-        return meter
-
-    def stop_program(self) -> Exit:
-        """See `resident.Host`.
-
-        Raises:
-            JailError: the jail is gone.
-        """
-        try:
-            messages.send_bytes(self._init, STOP, ())
-        except OSError as e:
-            raise JailError(f"the jail's first process is gone: {e}") from e
-        answered, _, _ = select.select([self._init], [], [], STOP_GRACE_S)
-        if not answered:
-            os.kill(self._init_pid, signal.SIGKILL)
-            raise JailError(f"the jail did not end within {STOP_GRACE_S} s")
-        return Exit(*self._read_end().exits[0])
+    def jail_for(self, stage: Stage) -> FirstProcess:
+        """The one that carries it out."""
+        return self._lean if stage.lean and self._lean is not None else self._jail
 
     def ask(self, program: Program, request: bytes, limits: Limits) -> Answer:
         """What the resident answers.
@@ -248,47 +183,17 @@ class Supervisor:
         stop = Interrupt(self._worker.fileno(), self._gateway_cancels)
         return self.resident.ask(program, request, limits, stop)
 
-    def watch(self, watch: Watch) -> Ended:
-        """Waits for the end of the stage and says how it ended.
+    def watch(self, jail: FirstProcess, watch: Watch) -> Ended:
+        """Waits for the end of the stage that `jail` carries out, and says how it ended.
 
         Raises:
             Cancelled: the gateway took the execution back.
             JailError: the jail is gone.
         """
-        try:
-            ended = watch.run(
-                self._init.fileno(),
-                self._read_end,
-                lambda: messages.send_bytes(self._init, STOP, ()),
-                self._worker.fileno(),
-                self._gateway_cancels,
-            )
-        except JailError:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._init_pid, signal.SIGKILL)
-            raise
+        ended = jail.watch(watch, self._worker.fileno(), self._gateway_cancels)
         if self._is_cancelled():
             raise Cancelled("cancelled")
         return ended
-
-    def _read_init(self) -> bytes:
-        data, _ = messages.receive_bytes(self._init)
-        if not data:
-            raise JailError("the jail's first process is gone")
-        return data
-
-    def _read_clean(self) -> None:
-        data = self._read_init()
-        if data != CLEAN:
-            raise JailError(f"the jail's first process said {data!r:.200}, not {CLEAN!r}")
-        self._clean = True
-
-    def _read_end(self) -> Ended:
-        data = self._read_init()
-        try:
-            return Ended.from_bytes(data)
-        except ValueError as e:
-            raise JailError(f"the jail's first process said {data!r:.200}: {e}") from None
 
     def _gateway_cancels(self) -> bool:
         request = protocol.read(self._requests)

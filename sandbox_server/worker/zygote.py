@@ -21,28 +21,23 @@ beside each slot's, with a first process of its own.
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
-import signal
 import socket
-import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING
 
-from sandbox_server.worker import cgroups, isolation, linux, messages, protocol
+from sandbox_server.worker import cgroups, children, isolation, messages, protocol
 from sandbox_server.worker.build import JailSettings, build_jail, jail_came_up
-from sandbox_server.worker.errors import JailError
 from sandbox_server.worker.isolation import Layer
-from sandbox_server.worker.jail_contract import Harness
+from sandbox_server.worker.jail_contract import Harness, WarmsLean
 from sandbox_server.worker.language import Language
+from sandbox_server.worker.lean import LeanZygote
 
 if TYPE_CHECKING:
-    from sandbox_server.worker.resident import Resident
-    from sandbox_server.worker.supervisor import Supervisor
+    from sandbox_server.worker.first_process import FirstProcess
 
-#: Added to a slot's number for the jail of its resident: every jail has users of its own.
-_RESIDENTS = 1 << 16
+#: Added to a slot's number for its second jail: every jail has users of its own.
+_SECOND = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,139 +50,126 @@ class Settings:
     hierarchy: cgroups.Hierarchy | cgroups.CgroupUnavailable
     worker_pid: int
 
+    @property
+    def has_lean(self) -> bool:
+        """Whether slots have a second jail whose processes have little in memory."""
+        return isinstance(self.harness, WarmsLean)
+
+    @property
+    def has_resident(self) -> bool:
+        """Whether they have one for a program that stays."""
+        programs = self.language.programs
+        return programs is not None and bool(programs.resident)
+
 
 def serve(requests: socket.socket, settings: Settings) -> None:
     """Forks slots until the worker is gone."""
-    # The dead are reaped by the kernel; who cares for a slot notices by its socket.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with contextlib.suppress(OSError):  # gVisor has none; a slot's end leaves a zombie there
-        linux.set_child_subreaper()
+    # Who cares for a slot notices by its socket that it has died.
+    children.leave_the_dead_to_the_kernel()
+    lean_zygote = None
+    if settings.has_lean:
+        lean_zygote = LeanZygote(str(settings.language.folder), settings.jail)
     while (received := messages.receive(requests)) is not None:
         message, (worker_fd,) = received
         with socket.socket(fileno=worker_fd) as worker:
             if "hash_seed" in message:
                 _make_zygote(worker, message["hash_seed"], settings)
             else:
-                _make_slot(worker, message["slot"], settings, requests)
+                _make_slot(worker, message["slot"], settings, requests, lean_zygote)
 
 
 def _make_zygote(requests: socket.socket, hash_seed: int, settings: Settings) -> None:
-    if os.fork() == 0:
+    def become_one() -> None:
         # Only here, so that no jail has anything of it in memory.
         from sandbox_server.worker import seeded
 
-        language, worker_pid = settings.language, settings.worker_pid
-        _in_child([], lambda: seeded.start(requests, hash_seed, language.folder, worker_pid))
+        seeded.start(requests, hash_seed, settings.language.folder, settings.worker_pid)
+
+    children.fork(become_one, [])
 
 
 def _make_slot(
-    worker: socket.socket, slot: int, settings: Settings, requests: socket.socket
+    worker: socket.socket,
+    slot: int,
+    settings: Settings,
+    requests: socket.socket,
+    lean_zygote: LeanZygote | None,
 ) -> None:
-    programs = settings.language.programs
-    numbers = [slot]
-    if programs is not None and programs.resident:
-        numbers.append(slot + _RESIDENTS)
-    pairs = [messages.pair() for _ in numbers]
-    supervisor_ends = [pair[0] for pair in pairs]
-    init_ends = [pair[1] for pair in pairs]
+    has_second = settings.has_lean or settings.has_resident
+    pairs = [messages.pair() for _ in range(2 if has_second else 1)]
+    supervisor_ends, init_ends = [p[0] for p in pairs], [p[1] for p in pairs]
+    numbered = dict(zip((slot, slot + _SECOND), init_ends, strict=False))
     with contextlib.ExitStack() as ours:
         for end in (*supervisor_ends, *init_ends):
             ours.enter_context(end)
-        if os.fork() == 0:
-            _in_child(
-                [requests, *init_ends],
-                lambda: _supervise(worker, supervisor_ends, slot, settings),
-            )
-        for number, end in zip(numbers, init_ends, strict=True):
-            if os.fork() == 0:
-                others = [requests, *supervisor_ends, *(e for e in init_ends if e is not end)]
-                _in_child(others, functools.partial(_build, worker, end, number, settings.jail))
-
-
-def _in_child(others: Sequence[socket.socket], main: Callable[[], None]) -> NoReturn:
-    """others: ends of sockets that are not this child's."""
-    status = 1
-    try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for other in others:
-            other.close()
-        main()
-        status = 0
-    except ConnectionError:
-        status = 0  # the neighbour went first: the worker is ending
-    except (JailError, OSError) as e:
-        print(f"slot: {e}", file=sys.stderr, flush=True)
-    finally:
-        os._exit(status)
-
-
-def _build(
-    worker: socket.socket, control: socket.socket, slot: int, settings: JailSettings
-) -> None:
-    worker.close()
-    build_jail(control, slot, settings)
+        zygotes = [requests]
+        if lean_zygote is not None:
+            lean_zygote.ask(slot + _SECOND, numbered.pop(slot + _SECOND))
+            assert lean_zygote.line is not None
+            zygotes.append(lean_zygote.line)
+        supervise = partial(_supervise, worker, supervisor_ends, slot, settings)
+        children.fork(supervise, [*zygotes, *init_ends])
+        for number, end in numbered.items():
+            others = [*zygotes, worker, *supervisor_ends, *(e for e in init_ends if e is not end)]
+            children.fork(partial(build_jail, end, number, settings.jail), others)
 
 
 def _supervise(
-    worker: socket.socket, inits: Sequence[socket.socket], slot: int, settings: Settings
+    worker: socket.socket, inits: list[socket.socket], slot: int, settings: Settings
 ) -> None:
-    """The supervisor's whole life; the worker hears first how the jail came up.
+    """The supervisor's whole life; the worker hears first how the jails came up.
 
-    inits: connections to the first process of the candidates' jail and, where there is one, of
-        the resident's.
+    inits: connections to the first process of the slot's jail and, where there is one, of its
+        second.
     """
-    init, *others = inits
-    pid, error, layers = jail_came_up(init)
-    group, group_layers = _make_group(settings, slot, pid)
-    resident = None
-    for other in others:
-        resident, other_error = _make_resident(worker, other, slot + _RESIDENTS, settings)
-        error = error or other_error
-    hello = {
-        "op": "slot",
-        "error": error,
-        "layers": [layer.to_message() for layer in (*layers, *group_layers)],
-    }
+    jail, error, layers = _meet(inits[0], slot, settings)
+    second = None
+    if len(inits) > 1 and error is None:
+        second, error, its_layers = _meet(inits[1], slot + _SECOND, settings)
+        lacking = sorted({x.name for x in layers if x.in_force and x not in its_layers})
+        if error is None and lacking:
+            error = f"the slot's second jail has not what the first one has: {lacking}"
+        if not isolation.in_force("mount_namespace", layers):
+            second = None  # the two would share their folders
+            inits[1].close()
+    hello = {"op": "slot", "error": error, "layers": [layer.to_message() for layer in layers]}
     worker.sendall(protocol.encode(hello))
-    if error is None:
-        _supervisor(worker, init, pid, settings, group=group, resident=resident).serve()
-
-
-def _make_resident(
-    worker: socket.socket, init: socket.socket, number: int, settings: Settings
-) -> tuple[Resident | None, str | None]:
-    """None where jails share their folders; and why its jail did not come up, where it did not."""
-    # Only here, so that languages without one have nothing of it in memory.
-    from sandbox_server.worker.resident import Resident
-
-    pid, error, layers = jail_came_up(init)
-    if error is not None or not isolation.in_force("mount_namespace", layers):
-        return None, error
-    group, _ = _make_group(settings, number, pid)
-    return Resident(_supervisor(worker, init, pid, settings, group=group)), None
-
-
-def _supervisor(
-    worker: socket.socket,
-    init: socket.socket,
-    pid: int,
-    settings: Settings,
-    *,
-    group: cgroups.SlotCgroup | None,
-    resident: Resident | None = None,
-) -> Supervisor:
+    if error is not None:
+        return
     # Loaded in supervisors only: what the zygote loads, every process of a jail has to copy.
     from sandbox_server.worker.supervisor import Supervisor
 
-    return Supervisor(
+    assert jail is not None
+    resident = None
+    if settings.has_resident and second is not None:
+        from sandbox_server.worker.resident import Resident
+
+        resident = Resident(second)
+    Supervisor(
         worker,
-        init,
-        pid,
-        cgroup=group,
+        jail,
         language=settings.language,
         harness=settings.harness,
+        lean=second if settings.has_lean else None,
         resident=resident,
-    )
+    ).serve()
+
+
+def _meet(
+    init: socket.socket, number: int, settings: Settings
+) -> tuple[FirstProcess | None, str | None, list[Layer]]:
+    """The jail at the other end of `init`, or why it did not come up; and its layers."""
+    # Only here, as in `_supervise`.
+    from sandbox_server.worker.first_process import FirstProcess
+
+    pid, error, layers = jail_came_up(init)
+    group, group_layers = _make_group(settings, number, pid)
+    layers = [*layers, *group_layers]
+    if error is not None:
+        return None, error, layers
+    programs = settings.language.programs
+    address_space_bytes = None if programs is None else programs.address_space_bytes
+    return FirstProcess(init, pid, group, address_space_bytes), None, layers
 
 
 def _make_group(

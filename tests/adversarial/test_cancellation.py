@@ -28,8 +28,9 @@ for _ in range(5):
         break
 time.sleep(1000)
 """
-#: The candidate and those that it leaves; whether a judge is beside them depends on the suite.
-_PROCESSES = 6
+#: The candidate, those that it leaves, and what waits in the other jail; whether a judge is beside
+#: them depends on the suite.
+_PROCESSES = 7
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,8 @@ def test_nothing_of_it_is_left_and_its_slot_is_free(address: str, way: str) -> N
             channel.close()
         elif way != "deadline":
             call.cancel()
-        # One waits to be the next candidate's.
-        _jailed(gateway, lambda found: len(found) <= 1 and not found & running)
+        # In each of the slot's two jails one waits to be the next candidate's: in the other one
+        # the same as before.
+        _jailed(gateway, lambda found: len(found) <= 2 and len(found & running) <= 1)
     with grpc.insecure_channel(address) as channel:
         assert run_one(channel, "x = 1\n", "assert x == 1\n").verdict == pb.VERDICT_PASSED

@@ -29,17 +29,18 @@ _TEST = "assert add(1, 2) == 3\nassert add(5, 7) == 12\n"
 
 @contextlib.contextmanager
 def _killing(gateway: int, kind: str, seed: int) -> Iterator[list[int]]:
-    """Kills a process of `kind` now and then, until the block ends."""
+    """Kills a process of `kind`, or of each of two, now and then, until the block ends."""
     killed: list[int] = []
     over = threading.Event()
 
     def kill() -> None:
         chance = random.Random(seed)
         while not over.wait(chance.uniform(0.05, 0.4)):
-            with contextlib.suppress(OSError, IndexError):
-                victim = chance.choice(processes(gateway, kind))
-                os.kill(victim, signal.SIGKILL)
-                killed.append(victim)
+            for each in kind.split(" and "):
+                with contextlib.suppress(OSError, IndexError):
+                    victim = chance.choice(processes(gateway, each))
+                    os.kill(victim, signal.SIGKILL)
+                    killed.append(victim)
             if len(killed) >= 5:
                 return
 
@@ -52,7 +53,9 @@ def _killing(gateway: int, kind: str, seed: int) -> Iterator[list[int]]:
         killer.join()
 
 
-@pytest.mark.parametrize("kind", ["worker", "zygote", "supervisor", "init"])
+@pytest.mark.parametrize(
+    "kind", ["worker", "zygote", "lean zygote and supervisor", "supervisor", "init"]
+)
 def test_a_killed_process_of_the_sandbox_changes_no_verdict(kind: str) -> None:
     rows: list[Execution] = []
 

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import stat
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.adversarial.jailed import place_in_jail
-from tests.worker_process import WorkerProcess, descendants, parent
+from tests.adversarial.jailed import lean_zygotes, place_in_jail
+from tests.worker_process import WorkerProcess, descendants, parent, python_that
 
 _DEADLINE_S = 60
 _ADD = "def add(a, b):\n    return a + b\n"
@@ -58,8 +57,10 @@ def seeded_zygotes(worker: WorkerProcess) -> list[int]:
     for pid in descendants(worker.process.pid):
         with contextlib.suppress(OSError):
             seeded = b"sandbox_server.worker.seeded" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            # What is forked from one has the same command line, and more descriptors.
-            if seeded and sorted(map(int, os.listdir(f"/proc/{pid}/fd"))) == [0, 1, 2, 3]:
+            # What is forked from one has the same command line, but is in a jail or has more
+            # descriptors than these, the line to the worker and the one to the lean zygote.
+            fds = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
+            if seeded and place_in_jail(pid) is None and fds == [0, 1, 2, 3, 4]:
                 found.append(pid)
     return found
 
@@ -101,7 +102,15 @@ def test_seeds_change_the_order_and_nothing_else_of_a_jail(worker: WorkerProcess
     assert found_under(worker, 0, about) == found_under(worker, 1, about)
 
 
-def test_a_zygote_of_another_seed_has_one_descriptor_and_nothing_of_an_execution(
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_lean_jail_has_the_seed_of_the_usual_one(worker: WorkerProcess, seed: int) -> None:
+    solution = f"def order():\n    {_ORDER}\n    return found\n"
+    test = f"assert order() == {found_under(worker, seed)}\n"
+    (answer,) = answers(worker, worker.start(solution, test, hash_seed=seed))
+    assert answer["result"]["verdict"] == "PASSED", answer
+
+
+def test_a_zygote_of_another_seed_has_two_descriptors_and_nothing_of_an_execution(
     worker: WorkerProcess,
 ) -> None:
     if os.geteuid() != 0:
@@ -117,9 +126,11 @@ def test_a_zygote_of_another_seed_has_one_descriptor_and_nothing_of_an_execution
     (zygote,) = seeded_zygotes(worker)
     assert stat.S_ISSOCK(os.stat(f"/proc/{zygote}/fd/3").st_mode)
     inits = inits_below(zygote)
-    supervisors = [p for p in descendants(zygote) if parent(p) == zygote and p not in inits]
-    assert inits
-    assert [pid for pid in (zygote, *inits) if secret.encode() in memory(pid)] == []
+    (lean,) = lean_zygotes(descendants(zygote))
+    beside = (lean, *inits)
+    supervisors = [p for p in descendants(zygote) if parent(p) == zygote and p not in beside]
+    assert len(inits) == 2 * len(supervisors)
+    assert [pid for pid in (zygote, *beside) if secret.encode() in memory(pid)] == []
     # Or it would be found nowhere, and this would say nothing.
     assert [pid for pid in supervisors if secret.encode() in memory(pid)] == supervisors != []
 
@@ -142,8 +153,9 @@ def test_many_switches_leave_nothing(worker: WorkerProcess) -> None:
     for seed in (0, 1, 2):
         wake(worker, seed)
         found_under(worker, seed)
-    # The worker, a zygote for each seed, and for each slot supervisor, init and the next role.
-    whole = 1 + 3 + 3 * 3
+    # The worker, two zygotes for each seed, and for each slot a supervisor and two jails with
+    # init and the next role.
+    whole = 1 + 3 * 2 + 3 * 5
     until(lambda: held(worker)["processes"] == whole, lambda: held(worker))
     before = held(worker)
     for number in range(40):
@@ -225,7 +237,7 @@ def test_a_seed_that_nobody_asks_for_any_more_is_let_go(tmp_path: Path) -> None:
     worker = WorkerProcess(1, python=python_that(tmp_path, impatient))
     order = found_under(worker, 1)
     until(lambda: not seeded_zygotes(worker))
-    until(lambda: len(jails(worker)) == 1)
+    until(lambda: len(jails(worker)) == 2)
     assert found_under(worker, 1) == order
     assert found_under(worker, 0) != order
     close(worker)
@@ -244,23 +256,6 @@ def test_a_jail_that_is_less_isolated_than_the_usual_ones_runs_nothing(tmp_path:
         assert answer["message"] == "hash seed 1: not in force: ['seccomp']"
     assert worker.execute(_ADD, _TEST)["verdict"] == "PASSED"
     close(worker)
-
-
-def python_that(folder: Path, does: str) -> Path:
-    """An interpreter that does something before it runs the module that it is started with."""
-    python = folder / "python"
-    python.write_text(
-        f"#!{sys.executable}\n"
-        "import runpy, sys\n"
-        "from sandbox_server.worker import forking\n"
-        "forking.hold_back()\n"
-        "del sys.argv[:sys.argv.index('-m') + 1]\n"
-        "module = sys.argv[0]\n"
-        f"{does}\n"
-        "runpy.run_module(module, run_name='__main__', alter_sys=True)\n"
-    )
-    python.chmod(0o755)
-    return python
 
 
 def jails(worker: WorkerProcess) -> list[int]:

@@ -164,6 +164,15 @@ def test_what_one_candidate_leaves_the_next_does_not_find(worker: WorkerProcess,
     assert [worker.outcome(body) for _ in range(3)] == ["False"] * 3
 
 
+@pytest.mark.live
+@pytest.mark.parametrize("body", LEFTOVERS.values(), ids=LEFTOVERS.keys())
+def test_nor_where_little_is_in_memory(worker: WorkerProcess, body: str) -> None:
+    solution = f"{body}\ndef answer():\n    return found\n"
+    for _ in range(3):
+        result = worker.execute(solution, "assert answer() == False\n")
+        assert result["verdict"] == "PASSED", result
+
+
 def test_a_candidate_finds_no_suite_or_candidate_of_earlier_executions_in_its_memory(
     worker: WorkerProcess,
 ) -> None:
@@ -200,13 +209,14 @@ def attack():
     assert worker.execute("x = 1", "assert x == 1")["verdict"] == "PASSED"
     after, waiting = _at_rest(worker)
     assert after == before
-    assert waiting <= 1
+    assert waiting <= 2
 
 
 def _at_rest(worker: WorkerProcess) -> tuple[list[int], int]:
     """What stays between executions, and how many processes a jail has beside its first.
 
-    One waits to be the next candidate's; it may not have been forked yet.
+    In each of a slot's two jails one waits to be the next candidate's; it may not have been forked
+    yet.
     """
     lasting, waiting = [], 0
     for pid in descendants(worker.process.pid):

@@ -8,9 +8,15 @@ forked cannot answer in its parent's place.
 from __future__ import annotations
 
 import os
-import socket
 import struct
+
+# Below the standard library's, which makes half a megabyte of enum members: a lean jail has none.
+from _socket import CMSG_SPACE, MSG_CTRUNC, SCM_CREDENTIALS, SOL_SOCKET
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 #: No frame is longer, in either direction.
 MAX_FRAME_BYTES = 256 << 20
@@ -18,9 +24,7 @@ MAX_FRAME_BYTES = 256 << 20
 _LENGTH = struct.Struct("<I")
 _CREDENTIALS = struct.Struct("3i")
 _CHUNK = 1 << 13
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_CREDENTIALS.size)
-_SOL_SOCKET, _SCM_CREDENTIALS = int(socket.SOL_SOCKET), int(socket.SCM_CREDENTIALS)
-_CUT = int(socket.MSG_CTRUNC)
+_ANCILLARY_BYTES = CMSG_SPACE(_CREDENTIALS.size)
 
 
 class ChannelClosed(Exception):
@@ -163,9 +167,9 @@ class PinnedChannel(Channel):
         pids = [
             _CREDENTIALS.unpack(data)[0]
             for level, kind, data in ancillary
-            if level == _SOL_SOCKET and kind == _SCM_CREDENTIALS
+            if level == SOL_SOCKET and kind == SCM_CREDENTIALS
         ]
-        if flags & _CUT or len(pids) != 1:
+        if flags & MSG_CTRUNC or len(pids) != 1:
             raise ProtocolBreach("a message came without its sender's credentials")
         if self._sender is None:
             self._sender = pids[0]
@@ -175,6 +179,8 @@ class PinnedChannel(Channel):
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two connected sockets; the first stamps what it receives with its sender."""
+    import socket
+
     judge, candidate = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     judge.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     return judge, candidate

@@ -22,6 +22,7 @@ from .calls.asker import Asker
 from .calls.table import Table, read_table
 from .classify import classify, weigh
 from .stage import Role
+from .warming import needs_more
 from .wire import FILE_MARK
 
 _SHELF = prepared.Shelf()
@@ -78,7 +79,8 @@ def _by_table(solution: bytes, table: Table, jail: Any) -> dict[str, Any] | None
         role = Role(
             "candidate", "calls.answerer:main", (candidate_fd, jail.hand_over(solution)), True
         )
-        facts = jail.run_stage([role], attend=asker, close_after_fork=[candidate_fd])
+        lean = not needs_more(solution)
+        facts = jail.run_stage([role], attend=asker, close_after_fork=[candidate_fd], lean=lean)
     if asker.unsuitable:
         return None
     return weigh(facts, asker.phase, asker.report, "separated")

@@ -27,11 +27,11 @@ from collections.abc import Callable
 from typing import Any
 
 from . import decoys, prepared
-from .candidate import flush, line_of, load, read_all, reseed
 from .channel import Channel, ChannelClosed, PinnedChannel
 from .classify import parse_report
 from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
+from .loading import flush, line_of, load, read_all, reseed
 from .outcome import Outcome
 from .plain import MUTABLE, VALUE_KINDS
 from .prying import HARMLESS, refuse_prying

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import builtins
 import ctypes
-import gc
 import linecache
 import os
 import signal
@@ -21,12 +20,12 @@ import types
 from typing import Any, NoReturn
 
 from . import decoys, prepared
-from .candidate import read_all, reseed
 from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import ExceptionHandle, unpickle_through
 from .judge_peer import JudgePeer
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .library import import_nothing_writable, redirect_library
+from .loading import read_all, reseed
 from .outcome import Outcome, at_line
 from .recursion import count_from_here
 from .suite import FILENAME, Suite, read_suite
@@ -281,9 +280,3 @@ class Run:
         finally:
             self._channel.deadline(None)
             self._peer.impatient = False
-
-
-def freeze() -> None:
-    """Keeps what is loaded now out of later collections, so that forks share its pages."""
-    gc.collect()
-    gc.freeze()

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import typecheck
-from .candidate import read_all
+from .loading import read_all
 from .stage import Role
 from .wire import FILE_MARK
 

@@ -58,7 +58,7 @@ class Hooks:
     def __init__(self, language: Language) -> None:
         assert language.programs is not None
         self._programs = language.programs
-        self._module = load_harness(language)
+        self._module = load_harness(str(language.folder))
 
     @property
     def prepare(self) -> Callable[[str, dict[str, str]], None] | None:

@@ -9,8 +9,8 @@ import marshal
 import types
 from typing import Any
 
-from ..candidate import flush, line_of, serve
 from ..channel import Channel
+from ..loading import flush, line_of, serve
 from ..wire import ANSWER, MISSING, NOT_FLAT, RAISED
 from . import flat
 
