@@ -125,11 +125,16 @@ class WorkerProcess:
         return results
 
     def outcome(self, body: str, **limits: Any) -> str:
-        """What the candidate `body`, which assigns `found`, puts there, as text."""
+        """What the candidate `body`, which assigns `found`, puts there, as text: the same in either
+        jail of the slot."""
         solution = f"{body}\n"
         result = self.execute(solution, "assert repr(found)\nprint(repr(found))\n", **limits)
         assert result["verdict"] == "PASSED", result
         text: str = result["stdout"].strip()
+        # A suite that is a table of calls, which has the lean one.
+        asked = f"{solution}\ndef found_as_text():\n    return repr(found)\n"
+        result = self.execute(asked, f"assert found_as_text() == {text!r}\n", **limits)
+        assert result["verdict"] == "PASSED", result
         return text
 
     def close(self) -> int:

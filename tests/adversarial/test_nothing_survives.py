@@ -164,15 +164,6 @@ def test_what_one_candidate_leaves_the_next_does_not_find(worker: WorkerProcess,
     assert [worker.outcome(body) for _ in range(3)] == ["False"] * 3
 
 
-@pytest.mark.live
-@pytest.mark.parametrize("body", LEFTOVERS.values(), ids=LEFTOVERS.keys())
-def test_nor_where_little_is_in_memory(worker: WorkerProcess, body: str) -> None:
-    solution = f"{body}\ndef answer():\n    return found\n"
-    for _ in range(3):
-        result = worker.execute(solution, "assert answer() == False\n")
-        assert result["verdict"] == "PASSED", result
-
-
 def test_a_candidate_finds_no_suite_or_candidate_of_earlier_executions_in_its_memory(
     worker: WorkerProcess,
 ) -> None:
