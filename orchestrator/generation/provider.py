@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orchestrator.errors import PlumError
+from orchestrator.generation.interrupts import Interrupts
 from orchestrator.problem import Problem
 from orchestrator.store.answers import Answer
+
+#: How soon an interrupt from the keyboard is spoken of.
+_LOOK_EVERY_S = 0.2
 
 
 class ProviderError(PlumError):
@@ -74,46 +78,42 @@ def answer_all(
     failure: ProviderError | KeyboardInterrupt | None = None
     pool = ThreadPoolExecutor(provider.concurrency, "plum-generate")
     try:
-        while True:
-            while failure is None and len(under_way) < provider.concurrency:
-                waiting = waiting or next(source, None)
-                if waiting is None or not admit(waiting):
+        with Interrupts() as interrupts:
+            while True:
+                failure = failure or _failed(interrupts, len(under_way))
+                while failure is None and len(under_way) < provider.concurrency:
+                    waiting = waiting or next(source, None)
+                    if waiting is None or not admit(waiting):
+                        break
+                    under_way[pool.submit(provider.answer, waiting)] = waiting
+                    waiting = None
+                if not under_way:
                     break
-                under_way[pool.submit(provider.answer, waiting)] = waiting
-                waiting = None
-            if not under_way:
-                break
-            done, interrupt = _wait(under_way)
-            if interrupt is not None and isinstance(failure, KeyboardInterrupt):
-                raise interrupt  # the second one is meant
-            failure = failure or interrupt
-            for future in done:
-                request = under_way.pop(future)
-                try:
-                    answer = future.result()
-                except ProviderError as e:
-                    failure = failure or e
-                    continue
-                yield request, answer
+                for future in wait(under_way, _LOOK_EVERY_S, FIRST_COMPLETED).done:
+                    request = under_way.pop(future)
+                    try:
+                        answer = future.result()
+                    except ProviderError as e:
+                        failure = failure or e
+                        continue
+                    yield request, answer
     except BaseException:
         provider.close()  # nobody waits for the answers any more
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+    failure = failure or _failed(interrupts, 0)
     if failure is not None:
         raise failure
 
 
-def _wait(
-    under_way: dict[Future[Answer | None], Request],
-) -> tuple[set[Future[Answer | None]], KeyboardInterrupt | None]:
-    """Those that are done, at least one of them unless the keyboard interrupted the wait."""
-    try:
-        return wait(under_way, return_when=FIRST_COMPLETED).done, None
-    except KeyboardInterrupt as e:
+def _failed(interrupts: Interrupts, under_way: int) -> KeyboardInterrupt | None:
+    if not interrupts.noted:
+        return None
+    if under_way:
         print(
-            f"generate: waiting for {len(under_way)} answers under way, which are paid for;"
+            f"generate: waiting for {under_way} answers under way, which are paid for;"
             " interrupt again to lose them",
             file=sys.stderr,
         )
-        return set(), e
+    return KeyboardInterrupt()

@@ -152,10 +152,10 @@ def test_answers_under_way_at_a_failure_are_still_delivered(
 ) -> None:
     heard = threading.Event()
 
-    def wait(under_way: dict[Future[Answer | None], Request], return_when: str) -> Any:
+    def wait(under_way: dict[Future[Answer | None], Request], *how: Any) -> Any:
         if "p5" not in {request.problem.id for request in under_way.values()}:
             heard.set()  # the failure was taken out, and the others are waited for
-        return whole(under_way, return_when=return_when)
+        return whole(under_way, *how)
 
     whole = provider.wait
     monkeypatch.setattr(provider, "wait", wait)

@@ -11,6 +11,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator.store.database import open_reader
 from tests.integration.endpoint import Fault, serve_endpoint
 from tests.integration.http_server import Reply
@@ -263,40 +265,46 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(tmp_path: Path, sandbox_add
         assert done.returncode == 0, done.stderr
 
 
-#: Interrupts itself as soon as it waits for answers.
+#: Interrupts itself as soon as it waits for answers, or stores one.
 INTERRUPTED = """
-import signal
+import signal, sys
 from orchestrator.generation import provider
+from orchestrator.stages import answering
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-whole = provider.wait
-def wait(under_way, return_when):
-    provider.wait = whole
+place, name = {"wait": (provider, "wait"), "store": (answering.Answering, "take")}[sys.argv.pop(1)]
+whole = getattr(place, name)
+def interrupted(*args):
+    setattr(place, name, whole)
     signal.raise_signal(signal.SIGINT)
-    return whole(under_way, return_when=return_when)
-provider.wait = wait
+    return whole(*args)
+setattr(place, name, interrupted)
 from orchestrator.cli.main import main
 main()
 """
 
 
+@pytest.mark.parametrize(("moment", "under_way"), [("wait", 4), ("store", 3)])
 def test_an_interrupt_keeps_the_answers_that_are_under_way(
-    tmp_path: Path, sandbox_address: str
+    tmp_path: Path, sandbox_address: str, moment: str, under_way: int
 ) -> None:
     write_instructions(tmp_path, 10)
     interrupted = threading.Event()
 
     def after_the_interrupt(number: int, body: dict[str, Any]) -> Reply | None:
-        interrupted.wait()
+        if moment == "wait" or number > 1:
+            interrupted.wait()
         return None
 
     with serve_endpoint(after_the_interrupt) as endpoint:
         recipe = write_recipe(tmp_path, endpoint.url, sandbox_address)
         arguments = ["generate", str(recipe), "--run-dir", str(tmp_path / "run")]
         with subprocess.Popen(
-            [sys.executable, "-c", INTERRUPTED, *arguments], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", INTERRUPTED, moment, *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
         ) as run:
             assert run.stderr is not None
-            while "4 answers under way" not in (line := run.stderr.readline()):
+            while f"{under_way} answers under way" not in (line := run.stderr.readline()):
                 assert line, "it ended without a word of the interrupt"
             interrupted.set()
             run.communicate()
