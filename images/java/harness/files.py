@@ -36,11 +36,18 @@ _DECLARED = re.compile(
 _ANY_DECLARED = re.compile(r"\b(?:class|record|enum|interface)\s+(\w+)")
 _WORD = re.compile(r"\w+")
 _MAIN = re.compile(r"\bstatic\b[\w\s]*\bvoid\s+main\s*\([^(){}]*\)[\w\s.,]*\{")
-#: A suite runs once: a solution that calls it could try out in there which answer is right.
+#: How a suite says that it has ended, and how well.
+_EXIT = re.compile(r"(?<![\w.])System\s*\.\s*exit(?=\s*\()")
+#: A suite runs once: a solution that calls it could try out in there which answer is right. Where it
+#: ends the program, it ends, and the judge asks for its status.
 _ONCE = """
-class {name} {{
+class {name} extends java.lang.Error {{
   private static int[] left = {{0}};
+  private static java.lang.Integer status;
+  private {name}() {{ super(null, null, false, false); }}
   static synchronized int more() {{ int[] now = left; left = new int[0]; return now[0]; }}
+  static synchronized void exit(int given) {{ if (status == null) status = given; throw new {name}(); }}
+  static synchronized java.lang.Integer status() {{ return status; }}
 }}
 """
 _NAME_BYTES = 8
@@ -111,10 +118,11 @@ def _renamed(solution: str, suite: str) -> str:
 
 
 def _running_once(suite: str) -> str:
-    """The suite with main functions that do not begin a second time."""
+    """The suite with main functions that do not begin a second time, and ends that are its own."""
     name = f"Plum{secrets.token_hex(_NAME_BYTES)}"
-    guarded, found = _MAIN.subn(rf"\g<0> {name}.more();", suite)
-    return guarded + _ONCE.format(name=name) if found else suite
+    guarded, begins = _MAIN.subn(rf"\g<0> {name}.more();", suite)
+    guarded, ends = _EXIT.subn(f"{name}.exit", guarded)
+    return guarded + _ONCE.format(name=name) if begins or ends else suite
 
 
 def _without_imports_of(package: str, suite: str) -> str:

@@ -67,7 +67,10 @@ def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
 
 def _checked(solution: str) -> dict[str, str]:
     """The solution, and declarations of what it imports."""
-    return {"modules.d.ts": declared(solution), "solution.ts": _LOADED.sub(_without_suite, solution)}
+    return {
+        "modules.d.ts": declared(solution),
+        "solution.ts": _LOADED.sub(_without_suite, solution),
+    }
 
 
 def _without_suite(match: re.Match[str]) -> str:

@@ -20,11 +20,15 @@ _MAIN = re.compile(r"^\s*([A-Za-z_$][\w$]*)\s*(?:,|$)")
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 #: What no declaration can be called.
 _RESERVED = frozenset(
-    "any as await bigint boolean break case catch class const continue debugger default delete do"
-    " else enum export extends false finally for function if implements import in instanceof"
-    " interface let never new null number object package private protected public return static"
-    " string super switch symbol this throw true try type typeof undefined unknown var void while"
-    " with yield".split()
+    {
+        *("any", "as", "await", "bigint", "boolean", "break", "case", "catch", "class", "const"),
+        *("continue", "debugger", "default", "delete", "do", "else", "enum", "export", "extends"),
+        *("false", "finally", "for", "function", "if", "implements", "import", "in", "instanceof"),
+        *("interface", "let", "never", "new", "null", "number", "object", "package", "private"),
+        *("protected", "public", "return", "static", "string", "super", "switch", "symbol", "this"),
+        *("throw", "true", "try", "type", "typeof", "undefined", "unknown", "var", "void", "while"),
+        *("with", "yield"),
+    }
 )
 _TYPE = "export type {name}<A = any, B = any, C = any, D = any> = any;"
 _VALUE = "export const {name}: any;"
