@@ -5,7 +5,7 @@
 const { promiseHooks } = require('v8');
 
 const {
-  Error, Map, Math, Object, String,
+  Error, Map, Object, String,
 } = globalThis;
 const { defineProperty, set } = Reflect;
 const { prepareStackTrace } = Error;
@@ -82,10 +82,19 @@ class Waiting {
     return false;
   }
 
+  // Where the statement begins that `column` of `line` is in, or the line.
   #startOf(line, column) {
     let start = 0;
     for (let i = 1; i < line; i += 1) start = this.#suite.indexOf('\n', start) + 1;
-    return start + Math.max(0, column - 1 - (line === 1 ? this.#head : 0));
+    const place = start + column - 1 - (line === 1 ? this.#head : 0);
+    let depth = 0;
+    for (let at = start; at < place; at += 1) {
+      const sign = this.#suite[at];
+      if (sign === '(') depth += 1;
+      if (sign === ')') depth -= 1;
+      if (depth === 0 && (sign === ';' || sign === '{' || sign === '}')) start = at + 1;
+    }
+    return start;
   }
 
   // Whether a function that the line of `place` gives to a promise checks anything, or cannot be
