@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -205,8 +206,33 @@ def test_plain_assertions_of_an_equality_are_asked_again(suite: str, asked: str)
 def test_a_suite_with_a_main_function_begins_once() -> None:
     suite = "class Main { public static void main(String[] args) throws Exception { f(); } }"
     made = java.sources("class S {}", suite, "")["files"]["suite.java"]
-    (name,) = (word for word in made.split() if word.startswith("Plum") and "." not in word)
+    (name,) = {*re.findall(r"\bPlum[0-9a-f]{16}\b", made)}
     assert f"throws Exception {{ {name}.more(); f(); }}" in made
+
+
+def test_a_suite_that_ends_the_program_ends_by_a_class_of_its_own() -> None:
+    suite = 'class Main { static void main(String[] a) { say("."); System . exit(0); } }'
+    made = java.sources("class S { void f() { System.exit(1); } }", suite, "")["files"]
+    (name,) = re.findall(r"\b(Plum[0-9a-f]{16})\.exit\(0\);", made["suite.java"])
+    # It is called by no other name that a stack shows.
+    assert f"{name}.more()" not in made["suite.java"]
+    assert "System.exit(1)" in made["solution.java"]
+
+
+def test_what_a_solution_imports_is_declared_by_its_names() -> None:
+    solution = (
+        "import main, { one, type Two as Other, default as three } from 'node:x'\n"
+        "import * as whole from \"y\"\nimport type { own } from './own'\n"
+        "let a: main.Inner, b: whole.Part, c = whole.delete\n"
+    )
+    first, second = typescript.sources(solution, "", "")["files"]["modules.d.ts"].splitlines()
+    assert first.startswith("declare module 'node:x'")
+    for name in ("one", "Two", "three"):
+        assert f"export const {name}: any; export type {name}<" in first
+    assert "namespace plum_all { export type Inner<" in first
+    assert second.startswith("declare module 'y'")
+    assert "export type Part<" in second
+    assert "delete" not in second
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from .specialised import foreign
+from .specialised import foreign, own_types
 
 #: White space of the preprocessor; the compiler takes a null character for it, too.
 BLANK = r"[ \t\f\v\0]"
@@ -40,8 +40,23 @@ _COMPARES = (
     *("strcoll", "strlen", "strncmp", "wcscmp", "wmemcmp"),
 )
 #: One of these declared as C's own: in C++ it is another function.
-_OF_C = re.compile(rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)\s*(?:noexcept|throw|__\w+)\b")
-_DECLARED = re.compile(rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)[^;{{}}]{{0,500}}(?:;|\{{)")
+_OF_C = re.compile(
+    rf"\b({'|'.join(_COMPARES)})\s*\((?P<given>[^(){{}};]*)\)\s*(?:noexcept|throw|__\w+)\b"
+)
+#: What gives a function of another name that of one of these.
+_RENAMES = re.compile(
+    rf"pragma\b[^\n]*\b(?:weak|redefine_extname)\b[^\n]*\b(?:{'|'.join(_COMPARES)})\b",
+    re.IGNORECASE,
+)
+_DECLARED = re.compile(
+    rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)(?P<behind>[^;{{}}]{{0,500}}(?:;|\{{))"
+)
+#: What tells a call from a definition, which may say something else by attributes only.
+_ASSIGNED = re.compile(r"=|\breturn\b")
+_ATTRIBUTE = re.compile(r"\b__attribute|\[\s*\[|\basm\b")
+_DIRECTIVE_LINE = re.compile(r"^[^\S\n]*(?:#|%:)[^\n]*", re.MULTILINE)
+_NESTED = 4
+_IN_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 #: A file by a name that is computed, or by its place: none of these is looked at before.
 _INCLUDE = re.compile(
     rf"^{SPACE}*(?:#|%:){SPACE}*(?:include(?:_next)?|import)\b"
@@ -90,10 +105,36 @@ def _found(text: str, code: str) -> str | None:
         return "a macro in the place of a template's head"
     if _PASTE.search(code) is not None and (found := _pasted(code, defined)) is not None:
         return found
-    of_c = _OF_C.search(code)
-    if of_c is None and _EXTERN_C.search(text):
-        of_c = _DECLARED.search(code)
+    return _in_place_of_c(text, code, macros)
+
+
+def _in_place_of_c(text: str, code: str, macros: set[str]) -> str | None:
+    """What would take the place of a function of C's; None where there is nothing."""
+    if _RENAMES.search(text) is not None:
+        return "a pragma that gives functions other names"
+    in_c = _EXTERN_C.search(text) is not None
+    # A function of the solution's own types is none of C's, unless it is said to be.
+    own = set() if in_c else own_types(code, macros)
+    all_of_c = _OF_C.finditer(code)
+    of_c = next((one for one in all_of_c if not own & {*_WORD.findall(one["given"])}), None)
+    if of_c is None and in_c:
+        all_of_c = _DECLARED.finditer(code)
+        of_c = next((one for one in all_of_c if not _is_call(code, one, macros)), None)
     return f"a function {of_c[1]} of its own in the place of C's" if of_c else None
+
+
+def _is_call(code: str, found: re.Match[str], macros: set[str]) -> bool:
+    """Whether a function of C's is called where `found` is, and not put in the place of C's."""
+    start = max(code.rfind(sign, 0, found.start()) for sign in ";{}") + 1
+    before, behind = code[start : found.start()], found["behind"]
+    if _ATTRIBUTE.search(before) or _ATTRIBUTE.search(behind) or macros & {"return"}:
+        return False
+    before = _DIRECTIVE_LINE.sub("", before)
+    for _ in range(_NESTED):
+        before, behind = _IN_BRACKETS.sub(" ", before), _IN_BRACKETS.sub(" ", behind)
+    # A definition stands in no brackets, and nothing is assigned before it.
+    inside = "(" in before or ")" in behind
+    return inside or behind.endswith(";") or _ASSIGNED.search(before) is not None
 
 
 def _too_much(text: str) -> bool:

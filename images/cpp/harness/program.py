@@ -14,7 +14,7 @@ from .suite import asking_the_library, bare_assertions, renamed_helpers
 #: Macros that a suite is made of, whether a solution defines them or a header.
 _KEPT = (
     *("main", "assert", "NDEBUG"),
-    *("PLUM_SIDE", "PLUM_TEXT", "PLUM_EXAMINE", "PLUM_HELD", "PLUM_FAILED"),
+    *("PLUM_SIDE", "PLUM_TEXT", "PLUM_HOLDS", "PLUM_HELD", "PLUM_FAILED"),
     "PLUM_CHOSEN",
 )
 #: Macros of headers that solutions define again.
@@ -74,9 +74,10 @@ _HOISTED = "#if __has_include(<{name}>)\n#include <{name}>\n#endif\n"
 _HEADER = re.compile(r"[<\"]\s*(?!boost/)([\w+./-]+?)\s*[>\"]")
 _DIRECTIVE = re.compile(rf"(?:#|%:){SPACE}*(include|import|define|undef)(?:_next)?\b([^\n]*)")
 _EXAMINED = """#include <plum_examine.h>
-#define PLUM_EXAMINE(...) plum_examine([&] { return plum_ask(PlumProbe() <= __VA_ARGS__); }),"""
+#define PLUM_HOLDS(...) plum_examine([&] { return plum_ask(PlumProbe() <= __VA_ARGS__); }, \\
+                                     [&] { return static_cast<bool>(__VA_ARGS__); })"""
 _LIBRARY_EXAMINED = "\n#include <plum_library.h>"
-_NOT_EXAMINED = "#define PLUM_EXAMINE(...)"
+_NOT_EXAMINED = "#define PLUM_HOLDS(...) static_cast<bool>(__VA_ARGS__)"
 #: What the linker takes for a name, the unknown ones first where the runtime has what they name.
 _LINKED = (
     *("plum_held_{key}=plum_held", "plum_failed_{key}=plum_failed"),

@@ -71,8 +71,8 @@ def foreign(code: str, macros: set[str]) -> str | None:
         return None
     code = _ASIDE.sub(" ", code)
     within = [*_library_blocks(code)]
-    other_names = macros | {name for found in _ALIASES.findall(code) for name in _words(found)}
-    own = {name for found in _TYPES.findall(code) for name in _words(found)} - other_names - {"std"}
+    other_names = _other_names(code, macros)
+    own = own_types(code, macros)
     for match in SPECIALISED.finditer(code):
         name, outside = match["name"], not any(start < match.start() < end for start, end in within)
         if name in _OPEN:
@@ -88,6 +88,16 @@ def foreign(code: str, macros: set[str]) -> str | None:
     if _VARIABLE.search(code) is not None:
         return "a specialisation of a variable of the library"
     return None
+
+
+def own_types(code: str, macros: set[str]) -> set[str]:
+    """The types and namespaces that `code` declares by names that are no other names of others."""
+    found = {name for names in _TYPES.findall(code) for name in _words(names)}
+    return found - _other_names(code, macros) - {"std"}
+
+
+def _other_names(code: str, macros: set[str]) -> set[str]:
+    return macros | {name for found in _ALIASES.findall(code) for name in _words(found)}
 
 
 def _foreign_member(head: str, own: set[str], own_functions: set[str], outside: bool) -> str | None:

@@ -36,11 +36,23 @@ _DECLARED = re.compile(
 _ANY_DECLARED = re.compile(r"\b(?:class|record|enum|interface)\s+(\w+)")
 _WORD = re.compile(r"\w+")
 _MAIN = re.compile(r"\bstatic\b[\w\s]*\bvoid\s+main\s*\([^(){}]*\)[\w\s.,]*\{")
+#: How a suite says that it has ended, and how well.
+_EXIT = re.compile(r"(?<![\w.])System\s*\.\s*exit(?=\s*\()")
 #: A suite runs once: a solution that calls it could try out in there which answer is right.
 _ONCE = """
 class {name} {{
   private static int[] left = {{0}};
   static synchronized int more() {{ int[] now = left; left = new int[0]; return now[0]; }}
+}}
+"""
+#: Where a suite ends the program, it ends, and the judge asks for its status. A class by itself: one
+#: that is seen in no stack before.
+_ENDING = """
+class {name} extends java.lang.Error {{
+  private static java.lang.Integer status;
+  private {name}() {{ super(null, null, false, false); }}
+  static synchronized void exit(int given) {{ if (status == null) status = given; throw new {name}(); }}
+  static synchronized java.lang.Integer status() {{ return status; }}
 }}
 """
 _NAME_BYTES = 8
@@ -111,10 +123,12 @@ def _renamed(solution: str, suite: str) -> str:
 
 
 def _running_once(suite: str) -> str:
-    """The suite with main functions that do not begin a second time."""
-    name = f"Plum{secrets.token_hex(_NAME_BYTES)}"
-    guarded, found = _MAIN.subn(rf"\g<0> {name}.more();", suite)
-    return guarded + _ONCE.format(name=name) if found else suite
+    """The suite with main functions that do not begin a second time, and ends that are its own."""
+    once, ending = (f"Plum{secrets.token_hex(_NAME_BYTES)}" for _ in range(2))
+    guarded, begins = _MAIN.subn(rf"\g<0> {once}.more();", suite)
+    guarded, ends = _EXIT.subn(f"{ending}.exit", guarded)
+    guarded += _ONCE.format(name=once) if begins else ""
+    return guarded + (_ENDING.format(name=ending) if ends else "")
 
 
 def _without_imports_of(package: str, suite: str) -> str:

@@ -64,6 +64,9 @@ const NAMES = [
   'setImmediate', 'setInterval', 'setTimeout', 'structuredClone',
 ];
 
+// To let heirs have iterators of their own by an assignment makes loops slower.
+const ASSIGNS_SYMBOL = /\[\s*Symbol\.\w+\s*\]\s*=(?![=>])/;
+
 function isObject(value) {
   return typeof value === 'function' || (typeof value === 'object' && value !== null);
 }
@@ -83,7 +86,7 @@ function give(object, key, value) {
   });
 }
 
-function fix(object) {
+function fix(object, symbols) {
   const heirs = GIVEN_TO_HEIRS.has(object);
   for (const key of ownKeys(object)) {
     const descriptor = getOwnPropertyDescriptor(object, key);
@@ -91,7 +94,7 @@ function fix(object) {
     if (!('value' in descriptor)) {
       defineProperty(object, key, { configurable: false });
     } else if (typeof descriptor.value === 'function') {
-      if (heirs && typeof key === 'string') give(object, key, descriptor.value);
+      if (heirs && (symbols || typeof key === 'string')) give(object, key, descriptor.value);
       else defineProperty(object, key, { writable: false, configurable: false });
     }
   }
@@ -112,18 +115,19 @@ function fixStatic(namespace) {
   }
 }
 
-// Fixes the built-in functions. Returns a function that says which of what had to stay open is
-// not what it was, or null.
-function keep() {
+// Fixes the built-in functions, for a program of this text. Returns a function that says which of
+// what had to stay open is not what it was, or null.
+function keep(text) {
+  const symbols = ASSIGNS_SYMBOL.test(text);
   NAMESPACES.forEach(fixStatic);
-  FIXED.forEach(fix);
+  FIXED.forEach((prototype) => fix(prototype, symbols));
   for (const prototype of FIXED) {
     for (const hook of HOOKS) {
       if (!hasOwn(prototype, hook)) give(prototype, hook, lookUp(prototype, hook));
     }
   }
   BETWEEN.forEach((prototype) => {
-    fix(prototype);
+    fix(prototype, symbols);
     preventExtensions(prototype);
   });
   const seen = [];

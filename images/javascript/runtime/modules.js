@@ -16,7 +16,7 @@ const CLOSED = new Set([
   'trace_events', 'v8', 'vm', 'wasi', 'worker_threads',
 ]);
 const SOLUTION = /^(\.\/)?solution(\.m?[jt]s)?$/;
-const REQUIRED = /\brequire\(\s*["']((?:node:)?[\w/]+)["']\s*\)/g;
+const REQUIRED = /\b(?:require\(|import\(|from|import)\s*["']((?:node:)?[\w/]+)["']/g;
 const SCHEME = /^node:/;
 // Node gives the files that it loads more than a candidate may have.
 const WRITABLE = [`${process.cwd()}/`, '/dev/shm/'];
@@ -89,13 +89,19 @@ function copied(module) {
 // `own`: modules that stand in for Node's, by name.
 function makeRequire(solution, own = {}) {
   const scratch = Module.createRequire(`${process.cwd()}/`);
-  return function require(name) {
+  function require(name) {
     if (SOLUTION.test(name)) return solution.exports;
     const plain = String(name).replace(SCHEME, '');
     if (hasOwn(own, plain)) return own[plain];
     refuse(name);
     return scratch(name);
+  }
+  // What `import(name)` comes to.
+  require.imported = async (name) => {
+    const found = require(name);
+    return found.default === undefined ? { __proto__: null, ...found, default: found } : found;
   };
+  return require;
 }
 
 module.exports = { close, makeRequire, takenModules };

@@ -10,7 +10,10 @@ const EXPORT_LIST = /^([ \t]*)export\s*\{([^}]*)\}(?!\s*from\b)/gm;
 const EXPORT_NAMED_DEFAULT = /^([ \t]*)export\s+default\s+((?:async\s+)?function\s*\*?|class)\s+(?!extends\b)([\w$]+)/gm;
 const EXPORT_DEFAULT = /^([ \t]*)export\s+default\b/gm;
 const EXPORT = /^([ \t]*)export\s+((?:async\s+)?function\s*\*?|class|const|let|var)(\s+)([\w$]+)/gm;
+const EXPORT_PARTS = /^([ \t]*)export\s+((?:const|let|var)\s*(?:\{([^{}=]*)\}|\[([^[\]=]*)\])\s*=)/gm;
 const META = /\bimport\.meta\b/g;
+// Where this is called, it is the function of the script's own `require`.
+const DYNAMIC = /(?<![\w$.'"`])import(?=\s*\()/g;
 const OF_MODULES = /\b(?:import|export)\b/;
 
 function imported(all, space, clause, path) {
@@ -38,21 +41,30 @@ function withoutModules(text) {
     exported.push([name, name]);
     return `${space}${kind}${gap}${name}`;
   };
+  const parts = (all, space, kept, ofObject, ofList) => {
+    for (const part of (ofObject ?? ofList).split(',')) {
+      const name = part.split(':').pop().replace('...', '').trim();
+      if (name) exported.push([name, name]);
+    }
+    return space + kept;
+  };
   const main = (all, space, kind, name) => {
     exported.push(['default', name]);
     return `${space}${kind} ${name}`;
   };
   const script = text.replace(IMPORT, imported).replace(IMPORT_ONLY, '$1require($2)')
-    .replace(META, '({ url: "file:///solution.mjs" })')
+    .replace(META, '({ url: "file:///solution.mjs", dirname: __dirname, filename: __filename })')
     .replace(EXPORT_LIST, list).replace(EXPORT_NAMED_DEFAULT, main)
-    .replace(EXPORT_DEFAULT, '$1exports.default =').replace(EXPORT, one);
+    .replace(EXPORT_DEFAULT, '$1exports.default =').replace(EXPORT, one)
+    .replace(EXPORT_PARTS, parts);
   return `${script}\n;${exported.map(([called, local]) => `exports.${called} = ${local};`).join('')}`;
 }
 
-// `text`, between `before` and `after`, as a script.
+// `given`, between `before` and `after`, as a script.
 //
 // Throws a SyntaxError, where it is neither a script nor a module that can be made one.
-function compileScript(text, filename, before = '', after = '') {
+function compileScript(given, filename, before = '', after = '') {
+  const text = given.replace(DYNAMIC, 'require.imported');
   try {
     return new Script(before + text + after, { filename });
   } catch (reason) {

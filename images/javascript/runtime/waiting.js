@@ -14,7 +14,7 @@ const { prepareStackTrace } = Error;
 const WAITS = /\b(?:await|then)\b/;
 // Behind two functions of this file, and one of Node's where others look, too: what waits was made
 // by the suite itself, or by a method of promises that it called.
-const BY_SUITE = /^(?:[^\n]*\n){3}(?:[^\n]*\bnode:internal\/promise_hooks\b[^\n]*\n)?( +at Promise\.(?:then|catch|finally) \(<anonymous>\)\n)*[^\n]*\bsuite\.js:(\d+):\d+\)?(?:\n|$)/;
+const BY_SUITE = /^(?:[^\n]*\n){3}(?:[^\n]*\bnode:internal\/promise_hooks\b[^\n]*\n)?( +at Promise\.(?:then|catch|finally) \(<anonymous>\)\n)*[^\n]*\bsuite\.js:(\d+):(\d+)\)?(?:\n|$)/;
 const FRAMES = 7;
 // To see who waits takes some microseconds of the candidate's time, so not for ever.
 const MOST = 200000;
@@ -30,11 +30,14 @@ const INLINE = /=>|\bfunction\b/;
 
 class Waiting {
   #suite;
+  #head;
   #started = new Map();
   #count = 0;
   #blind = false;
 
-  constructor(suite) {
+  // head: length of what stands before the suite on its first line.
+  constructor(suite, head) {
+    this.#head = head;
     this.#suite = suite.replace(LITERALS, (text) => text.replace(/[^\n]/g, '_'));
     // By these it is seen who waits.
     defineProperty(Error, 'stackTraceLimit', {
@@ -73,21 +76,31 @@ class Waiting {
     for (const place of this.#started.values()) {
       const found = BY_SUITE.exec(String(place.stack));
       if (found === null) continue;
-      const start = this.#startOf(Number(found[2]));
+      const start = this.#startOf(Number(found[2]), Number(found[3]));
       if (found[1] ? this.#calledBack(start) : CHECKS.test(this.#behind(start))) return true;
     }
     return false;
   }
 
-  #startOf(line) {
+  // Where the statement begins that `column` of `line` is in, or the line.
+  #startOf(line, column) {
     let start = 0;
     for (let i = 1; i < line; i += 1) start = this.#suite.indexOf('\n', start) + 1;
+    const place = start + column - 1 - (line === 1 ? this.#head : 0);
+    let depth = 0;
+    for (let at = start; at < place; at += 1) {
+      const sign = this.#suite[at];
+      if (sign === '(') depth += 1;
+      if (sign === ')') depth -= 1;
+      if (depth === 0 && (sign === ';' || sign === '{' || sign === '}')) start = at + 1;
+    }
     return start;
   }
 
-  // Whether a function that the line at `start` gives to a promise checks anything, or cannot be
+  // Whether a function that the line of `place` gives to a promise checks anything, or cannot be
   // looked at.
-  #calledBack(start) {
+  #calledBack(place) {
+    const start = this.#suite.lastIndexOf('\n', place) + 1;
     const end = this.#suite.indexOf('\n', start);
     for (const call of this.#suite.matchAll(CALLS_BACK)) {
       const at = call.index + call[0].length;
@@ -123,12 +136,12 @@ function callSite() {
   return site;
 }
 
-// Where the bracket is closed that opens before `at`.
-function closing(text, at) {
+// Where the bracket of `pair` is closed that opens before `at`.
+function closing(text, at, pair = '()') {
   let depth = 1;
   for (let end = at; end < text.length; end += 1) {
-    if (text[end] === '(') depth += 1;
-    if (text[end] === ')') depth -= 1;
+    if (text[end] === pair[0]) depth += 1;
+    if (text[end] === pair[1]) depth -= 1;
     if (depth === 0) return end;
   }
   return text.length;
@@ -149,4 +162,4 @@ function opensFunction(text, brace) {
   return FUNCTION.test(head) || !BLOCK.test(head);
 }
 
-module.exports = { Waiting };
+module.exports = { LITERALS, Waiting, closing };

@@ -5,6 +5,8 @@
 
 extern crate test as real;
 
+mod others;
+
 use std::alloc::{set_alloc_error_hook, Layout};
 use std::any::Any;
 use std::cell::RefCell;
@@ -17,6 +19,8 @@ use std::panic::{catch_unwind, set_hook, take_hook, AssertUnwindSafe, Location};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::Mutex;
+
+use others::Others;
 
 pub use real::*;
 /// What the macros below mean, whatever the candidate calls by the same names.
@@ -152,42 +156,6 @@ fn own_types(name: &str) -> BTreeSet<&str> {
     name.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
         .filter(|path| path.starts_with(CANDIDATE))
         .collect()
-}
-
-/// Whether something holds for values that are not this one.
-trait Others {
-    fn all_others(&self, holds: &dyn Fn(&Self) -> bool) -> bool;
-}
-
-impl<T: ?Sized> Others for T {
-    default fn all_others(&self, _: &dyn Fn(&Self) -> bool) -> bool {
-        true
-    }
-}
-
-macro_rules! others {
-    ($($type:ty: $value:ident => $others:expr;)*) => { $(
-        impl Others for $type {
-            fn all_others(&self, holds: &dyn Fn(&Self) -> bool) -> bool {
-                let $value = self;
-                $others.iter().all(|other| holds(other))
-            }
-        }
-    )* };
-}
-
-macro_rules! other_integers {
-    ($($type:ty)*) => { others! { $($type: value => [value ^ 1, value ^ 42];)* } };
-}
-
-other_integers! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
-others! {
-    f32: value => [value + 1.5, value - 42.5];
-    f64: value => [value + 1.5, value - 42.5];
-    bool: value => [*value, !value];
-    char: value => [if *value == 'p' { 'q' } else { 'p' }, '\u{1}'];
-    String: value => [format!("{value}p"), format!("p{value}")];
-    &str: _value => ["\u{1}p", "\u{2}q"];
 }
 
 #[macro_export]

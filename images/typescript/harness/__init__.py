@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .modules import declared
+
 #: Said before a suite, on one line (the `1` of the command in language.toml).
 _NOT_CHECKED = "// @ts-nocheck\n"
 _FIND_COMPILER = "import(process.argv[1]).then((m) => console.log(m.default()))"
@@ -57,10 +59,18 @@ _LOADED = re.compile(
 
 def sources(solution: str, suite: str, prepared: str) -> dict[str, Any]:
     """Both files; without a suite the solution alone, to be checked."""
-    files = {"solution.ts": _LOADED.sub(_without_suite, solution)}
+    files = _checked(solution)
     if suite:
         files["suite.ts"] = _NOT_CHECKED + suite
     return {"files": files, "arguments": sorted(files)}
+
+
+def _checked(solution: str) -> dict[str, str]:
+    """The solution, and declarations of what it imports."""
+    return {
+        "modules.d.ts": declared(solution),
+        "solution.ts": _LOADED.sub(_without_suite, solution),
+    }
 
 
 def _without_suite(match: re.Match[str]) -> str:
@@ -79,7 +89,7 @@ def together(solution: str, suites: Sequence[str], prepared: str) -> list[dict[s
     files = {
         f"{number}/suite.ts": _NOT_CHECKED + suites[index] for number, index in enumerate(places)
     }
-    files["solution.ts"] = _LOADED.sub(_without_suite, solution)
+    files |= _checked(solution)
     return [{"files": files, "arguments": sorted(files), "suites": places, "one_program": False}]
 
 

@@ -8,8 +8,8 @@ void plum_held(int side) noexcept;
                               const char* function) noexcept;
 }
 #endif
-#ifndef PLUM_EXAMINE
-#define PLUM_EXAMINE(...)
+#ifndef PLUM_HOLDS
+#define PLUM_HOLDS(...) static_cast<bool>(__VA_ARGS__)
 #define PLUM_TEXT(text) text
 #endif
 // In the suite these have names that a solution does not know.
@@ -24,8 +24,8 @@ void plum_held(int side) noexcept;
 #else
 // PLUM_SIDE, where it is used: 0 in the solution, 1 in the suite.
 #define assert(...)                                                                         \
-  (static_cast<bool>(__VA_ARGS__)                                                           \
-       ? PLUM_EXAMINE(__VA_ARGS__) PLUM_HELD(PLUM_SIDE)                                      \
+  (PLUM_HOLDS(__VA_ARGS__)                                                                  \
+       ? PLUM_HELD(PLUM_SIDE)                                                               \
        : PLUM_FAILED(PLUM_SIDE, PLUM_TEXT(#__VA_ARGS__), __FILE__, __LINE__,                 \
                      __PRETTY_FUNCTION__))
 #endif

@@ -1,5 +1,5 @@
-// Included between a solution and its suite, where the solution defines operators: an assertion
-// that held is looked at again, since it may have compared what is equal to anything.
+// Included between a solution and its suite, where the solution defines operators: what an
+// assertion compares is asked more, since it may be equal to anything.
 //
 // Global names, as a suite's own: operators are looked up here as they are there.
 #include <limits>
@@ -79,50 +79,63 @@ struct PlumSome<T, std::void_t<typename T::value_type, decltype(std::declval<T&>
   }
 };
 
-struct PlumEqual {
-  template <class A, class B>
-  auto operator()(A& a, B& b) const -> decltype(static_cast<bool>(a == b)) {
-    return static_cast<bool>(a == b);
-  }
-};
-struct PlumLess {
-  template <class A, class B>
-  auto operator()(A& a, B& b) const -> decltype(static_cast<bool>(a < b)) {
-    return static_cast<bool>(a < b);
-  }
-};
-struct PlumGreater {
-  template <class A, class B>
-  auto operator()(A& a, B& b) const -> decltype(static_cast<bool>(a > b)) {
-    return static_cast<bool>(a > b);
-  }
-};
+#define PLUM_COMPARE(name, operation)                                                         \
+  struct name {                                                                                \
+    template <class A, class B>                                                                \
+    auto operator()(A& a, B& b) const -> decltype(static_cast<bool>(a operation b)) {          \
+      return static_cast<bool>(a operation b);                                                 \
+    }                                                                                          \
+  };
+PLUM_COMPARE(PlumEqual, ==)
+PLUM_COMPARE(PlumLess, <)
+PLUM_COMPARE(PlumLessEqual, <=)
+PLUM_COMPARE(PlumGreater, >)
+PLUM_COMPARE(PlumGreaterEqual, >=)
+#undef PLUM_COMPARE
 
-// Two values that an assertion compares, while it is looked at again.
+// Two values that an assertion compares, and whether they compare as it says.
 template <class Compare, class L, class R>
 struct PlumAnswer {
   using Left = std::decay_t<L>;
   using Right = std::decay_t<R>;
+  // Literals of text stay constant.
+  using Held = std::conditional_t<std::is_array_v<R>, const R, R>;
   template <class T>
   static constexpr bool speaks = (std::is_class_v<T> || std::is_union_v<T> || std::is_enum_v<T>) &&
                                  plum_own<T>() && !std::is_same_v<Left, Right>;
+  // Whether the comparison can be made here: else an assertion is evaluated as it is written.
+  static constexpr bool judges =
+      (speaks<Left> || speaks<Right>) && std::is_invocable_v<Compare, L&, Held&>;
   L* left;
-  R* right;
-  explicit operator bool() const { return true; }
+  Held* right;
+  bool held;
+  explicit operator bool() const { return held; }
 
-  // Asks a value of the solution's own type for other values of the other's type.
+  static PlumAnswer of(L& left, Held& right) {
+    if constexpr (judges) return {&left, &right, Compare()(left, right)};
+    else return {nullptr, nullptr, false};
+  }
+  // Asks a value of the solution's own type for other values of the other's type. One that will not
+  // have them, and throws, has not lied.
   void ask() const {
-    if constexpr (speaks<Left>) ask<Right>(*left);
-    if constexpr (speaks<Right>) ask<Left>(*right);
+    try {
+      if constexpr (speaks<Left>) ask<Right>(*left);
+      if constexpr (speaks<Right>) ask<Left>(*right);
+    } catch (...) {
+    }
   }
   template <class Other, class Own>
   static void ask(Own& own) {
     const unsigned n = plum_chance() % 90;
     if constexpr (!std::is_same_v<Compare, PlumEqual>) {
-      // Nothing is beyond these, whatever a type of numbers can hold.
+      // Few are beyond all of these, and they turn to other numbers what they cannot hold.
       if constexpr (std::is_floating_point_v<Other>) {
-        const Other end = std::numeric_limits<Other>::infinity();
-        ask_for<Other>(own, std::is_same_v<Compare, PlumLess> ? -end : end);
+        const Other end = std::numeric_limits<Other>::max();
+        if constexpr (std::is_same_v<Compare, PlumLess> || std::is_same_v<Compare, PlumLessEqual>) {
+          ask_for<Other>(own, Other(-1) - n, Other(-1e6) - n, Other(-1e9) - n, -end, Other(0));
+        } else {
+          ask_for<Other>(own, Other(1e6) + n, Other(1e9) + n, Other(1e15) + n, end);
+        }
       }
     } else if constexpr (PlumSome<Other>::known) {
       ask_for<Other>(own, PlumSome<Other>::make(n), PlumSome<Other>::make(n + 1));
@@ -167,16 +180,17 @@ struct PlumProbe {
   }
 };
 
-#define PLUM_COMPARISON(operation, compare)                                 \
-  template <class L, class R>                                               \
-  PlumAnswer<compare, L, R> operator operation(PlumLeft<L> l, const R& r) { \
-    return {l.left, const_cast<R*>(std::addressof(r))};                     \
+#define PLUM_COMPARISON(operation, compare)                                       \
+  template <class L, class R>                                                     \
+  PlumAnswer<compare, L, R> operator operation(PlumLeft<L> l, const R& r) {       \
+    using Answer = PlumAnswer<compare, L, R>;                                     \
+    return Answer::of(*l.left, const_cast<typename Answer::Held&>(r));            \
   }
 PLUM_COMPARISON(==, PlumEqual)
 PLUM_COMPARISON(<, PlumLess)
-PLUM_COMPARISON(<=, PlumLess)
+PLUM_COMPARISON(<=, PlumLessEqual)
 PLUM_COMPARISON(>, PlumGreater)
-PLUM_COMPARISON(>=, PlumGreater)
+PLUM_COMPARISON(>=, PlumGreaterEqual)
 #undef PLUM_COMPARISON
 
 #define PLUM_NO_COMPARISON(operation)               \
@@ -190,9 +204,10 @@ PLUM_NO_COMPARISON(|)
 PLUM_NO_COMPARISON(^)
 #undef PLUM_NO_COMPARISON
 
-// The first comparison of several stands for all.
+// The first comparison of several is the one that is looked at.
 template <class C, class L, class R, class Rest>
-PlumAnswer<C, L, R> operator&&(PlumAnswer<C, L, R> answer, const Rest&) {
+PlumAnswer<C, L, R> operator&&(PlumAnswer<C, L, R> answer, Rest&& rest) {
+  answer.held = static_cast<bool>(rest) && answer.held;
   return answer;
 }
 
@@ -202,19 +217,19 @@ bool plum_ask(const Other&) {
 }
 template <class C, class L, class R>
 PlumAnswer<C, L, R> plum_ask(const PlumAnswer<C, L, R>& answer) {
-  answer.ask();
+  if (answer.held) answer.ask();
   return answer;
 }
 
-// again: does what an assertion has done, and asks.
-template <class Again>
-void plum_examine(const Again& again) {
-  using Answer = decltype(again());
+// Whether an assertion holds, which is evaluated once: what it calls may do something.
+//
+// judged: evaluates it with its first comparison made here. plain: as it is written.
+template <class Judged, class Plain>
+bool plum_examine(const Judged& judged, const Plain& plain) {
+  using Answer = decltype(judged());
   if constexpr (!std::is_same_v<Answer, bool>) {
     Answer::look_at_types();
-    if constexpr (Answer::template speaks<typename Answer::Left> ||
-                  Answer::template speaks<typename Answer::Right>) {
-      again();
-    }
+    if constexpr (Answer::judges) return static_cast<bool>(judged());
   }
+  return plain();
 }

@@ -296,6 +296,9 @@ public final class Compile {
     @Override
     public Void visitClass(ClassTree tree, Void nothing) {
       String name = tree.getSimpleName().toString();
+      if (depth == 0 && name.matches("Plum[0-9a-f]{16}")) {
+        return null; // by which the harness has it begin and end
+      }
       if (depth == 0 && (main == null || name.equals("Main"))) {
         for (Tree member : tree.getMembers()) {
           if (member instanceof MethodTree && isMain((MethodTree) member)) {
@@ -329,7 +332,7 @@ public final class Compile {
 
     @Override
     public Void visitMethodInvocation(MethodInvocationTree tree, Void nothing) {
-      if (tree.getMethodSelect().toString().matches("(System\\.)?(exit|halt)")) {
+      if (tree.getMethodSelect().toString().matches("(\\w+\\.)?(exit|halt)")) {
         waysToFail++;
       }
       return super.visitMethodInvocation(tree, nothing);

@@ -47,7 +47,14 @@ public final class Judge {
       main.setAccessible(true);
       main.invoke(null, (Object) new String[0]);
     } catch (Throwable e) {
-      stop(report, cause(e));
+      if (program.status() == null) {
+        stop(report, cause(e));
+        return false;
+      }
+    }
+    Integer status = program.status();
+    if (status != null && status != 0) {
+      report.failed(0, "the suite ended the program with status " + status);
       return false;
     }
     String liar = Equality.liar(program.loadedOfSolution());

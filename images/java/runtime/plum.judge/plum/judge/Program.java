@@ -2,6 +2,7 @@ package plum.judge;
 
 import java.io.File;
 import java.io.IOException;
+import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -9,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 import jdk.internal.reflect.Reflection;
 
 /** The classes of solution and suite, taken from the working folder and kept in memory only. */
@@ -16,6 +18,8 @@ final class Program extends ClassLoader {
   static final String SOLUTION = "solution";
   static final String SUITE = "suite";
   private static final String EXTENSION = ".class";
+  /** What the harness calls the class that the suite ends by. */
+  private static final Pattern ENDING = Pattern.compile("Plum[0-9a-f]{16}");
 
   /** Name of the class that the suite begins in. */
   final String main;
@@ -88,6 +92,24 @@ final class Program extends ClassLoader {
       Reflection.registerFieldsToFilter(Class.forName(name, false, this), Set.of("*"));
     }
     return Class.forName(main, false, this);
+  }
+
+  /** With what the suite has ended the program; null where it has not. */
+  Integer status() {
+    for (String name : suite) {
+      Class<?> loaded = ENDING.matcher(name).matches() ? findLoadedClass(name) : null;
+      if (loaded == null) {
+        continue;
+      }
+      try {
+        Method status = loaded.getDeclaredMethod("status");
+        status.setAccessible(true);
+        return (Integer) status.invoke(null);
+      } catch (ReflectiveOperationException e) {
+        continue; // it is there for something else
+      }
+    }
+    return null;
   }
 
   // A solution, which reaches its own loader, would switch off the suite's assertions.
