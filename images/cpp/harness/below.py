@@ -43,11 +43,8 @@ _COMPARES = (
 _OF_C = re.compile(
     rf"\b({'|'.join(_COMPARES)})\s*\((?P<given>[^(){{}};]*)\)\s*(?:noexcept|throw|__\w+)\b"
 )
-#: What gives a function of another name that of one of these.
-_RENAMES = re.compile(
-    rf"pragma\b[^\n]*\b(?:weak|redefine_extname)\b[^\n]*\b(?:{'|'.join(_COMPARES)})\b",
-    re.IGNORECASE,
-)
+#: Pragmas that give a function of another name that of one of these.
+_RENAMES = {"weak", "redefine_extname"}
 _DECLARED = re.compile(
     rf"\b({'|'.join(_COMPARES)})\s*\([^(){{}};]*\)(?P<behind>[^;{{}}]{{0,500}}(?:;|\{{))"
 )
@@ -110,8 +107,10 @@ def _found(text: str, code: str) -> str | None:
 
 def _in_place_of_c(text: str, code: str, macros: set[str]) -> str | None:
     """What would take the place of a function of C's; None where there is nothing."""
-    if _RENAMES.search(text) is not None:
-        return "a pragma that gives functions other names"
+    for line in text.splitlines() if "pragma" in text.lower() else ():
+        words = {*_WORD.findall(line)} if "pragma" in line.lower() else set()
+        if words & _RENAMES and words.intersection(_COMPARES):
+            return "a pragma that gives functions other names"
     in_c = _EXTERN_C.search(text) is not None
     # A function of the solution's own types is none of C's, unless it is said to be.
     own = set() if in_c else own_types(code, macros)

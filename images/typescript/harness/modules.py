@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 
-#: An import's words and the module's name. No longer than any that a program has, or the search
-#: would begin at each `import` and go on to the end: outside of any jail.
-_IMPORT = re.compile(
-    r"\bimport\s+(?:type\s+)?([\w$*{},\s]{1,2000}?)\s*\bfrom\s*[\"']([\w@:/-]+)[\"']"
-)
+#: Where an import ends, with the module's name. All searches here are outside of any jail, so each
+#: goes over the text once.
+_FROM = re.compile(r"\bfrom\s*[\"']([\w@:/-]+)[\"']")
+#: No longer than any that a program has.
+_MOST_IN_IMPORT = 2000
+_CLAUSE = re.compile(r"\s+(?:type\s+)?([\w$*{},\s]+)")
 _NAMED = re.compile(r"\{([^{}]*)\}")
 _WHOLE = re.compile(r"\*\s*as\s+([\w$]+)")
 _MAIN = re.compile(r"^\s*([A-Za-z_$][\w$]*)\s*(?:,|$)")
@@ -30,6 +32,7 @@ _RESERVED = frozenset(
         *("with", "yield"),
     }
 )
+_MEMBER = re.compile(r"(?<![\w$.])([\w$]+)\s*\.\s*([A-Za-z]\w*)")
 _TYPE = "export type {name}<A = any, B = any, C = any, D = any> = any;"
 _VALUE = "export const {name}: any;"
 #: Value, type and, where its members are used as types, namespace.
@@ -43,14 +46,17 @@ def declared(solution: str) -> str:
     """Declarations of the modules that `solution` imports, by what it imports of them."""
     names: dict[str, set[str]] = defaultdict(set)
     members: dict[str, set[str]] = defaultdict(set)
-    for clause, module in _IMPORT.findall(solution):
+    used: dict[str, set[str]] = defaultdict(set)
+    for name, member in _MEMBER.findall(solution):
+        used[name].add(member)
+    for clause, module in _imports(solution):
         listed = (one for list_ in _NAMED.findall(clause) for one in list_.split(","))
         found = ([word for word in _NAME.findall(one) if word not in _RESERVED] for one in listed)
         names[module] |= {word for words in found for word in words[:1]}
         for whole in _WHOLE.findall(clause):
-            names[module] |= _members(whole, solution)
+            names[module] |= used[whole]
         for main in _MAIN.findall(clause):
-            members[module] |= _members(main, solution)
+            members[module] |= used[main]
     lines = []
     for module, found_names in names.items():
         own = sorted(found_names - _RESERVED)
@@ -61,6 +67,13 @@ def declared(solution: str) -> str:
     return "".join(lines)
 
 
-def _members(name: str, solution: str) -> set[str]:
-    """What `solution` uses of a module or class that it calls `name`."""
-    return {*re.findall(rf"(?<![\w$.]){re.escape(name)}\s*\.\s*([A-Za-z]\w*)", solution)}
+def _imports(solution: str) -> Iterator[tuple[str, str]]:
+    """What stands between each `import` and its `from`, and the module's name."""
+    end = 0
+    for found in _FROM.finditer(solution):
+        start = max(end, found.start() - _MOST_IN_IMPORT)
+        _, word, behind = solution[start : found.start()].rpartition("import")
+        clause = _CLAUSE.fullmatch(behind) if word else None
+        if clause is not None:
+            yield clause[1], found[1]
+        end = found.end()
