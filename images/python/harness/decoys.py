@@ -16,29 +16,16 @@ import enum
 import fractions
 import math
 import operator
-import os
 import pathlib
-import random
 import re
 import string
 import types
 from collections.abc import Callable
 from typing import Any
 
+from .chance import generator as _random
+
 _CHAIN = 6
-
-#: Not the module's own generator: a suite may seed that one.
-_random = random.Random()
-
-
-def reseed() -> None:
-    """Makes the decoys of this process unguessable; to be called after a fork."""
-    _random.seed(os.urandom(32))
-
-
-def shuffled(items: list[Any]) -> list[Any]:
-    """The items in a random order."""
-    return _random.sample(items, len(items))
 
 
 def chain(value: Any) -> list[Any]:
@@ -68,12 +55,6 @@ def thresholds(value: Any) -> list[Any]:
     size = abs(int(value)) + 2
     farther = [value - kind(_random.randint(1, size)), value + kind(_random.randint(1, size))]
     return [*chain(value), *farther]
-
-
-def strangers() -> list[Any]:
-    """Values that nothing sensible is equal to."""
-    word = "".join(_random.choices(string.ascii_letters, k=12))
-    return [_random.getrandbits(61) + (1 << 61), word, [word, _random.getrandbits(40)]]
 
 
 def far(value: Any) -> tuple[Any, Any] | None:
@@ -107,18 +88,24 @@ def is_operand(value: Any) -> bool:
 
 
 def operand_decoys(value: Any) -> list[Any]:
-    """What to calculate with beside `value`: for numbers some near ones and one far."""
+    """What to calculate with beside `value`.
+
+    For numbers: those next to it, since some objects count modulo two; nothing, since some know
+    only of something and nothing; and one far away on each side, since some saturate.
+    """
     if type(value) in (set, frozenset):
-        return chain(value)
+        return [*chain(value), value | {_random.getrandbits(61)}]
     kind = type(value)
-    picked = _random.sample([i for i in range(-9, 10) if i], 4)
-    return [value + kind(i) for i in picked] + [kind(_random.randint(10**9, 10**10))]
+    near = [value + kind(i) for i in (1, -1, *_random.sample([-9, -6, -3, -2, 2, 3, 6, 9], 2))]
+    ends = [kind(side * _random.randint(10**9, 10**10)) for side in (1, -1)]
+    return [number for number in (*near, *ends, kind(0)) if number != value]
 
 
 def alike(results: list[Any], real: Any) -> bool:
-    """Whether all results are the same as `real`, as far as a test would notice."""
+    """Whether all results are the same number as `real`, as far as a test would notice, or as
+    empty a set."""
     if type(real) in (set, frozenset):
-        return len(results) > 2 and all(type(r) is type(real) and r == real for r in results)
+        return not real and all(type(r) is type(real) and not r for r in results)
     if type(real) not in _NUMBERS:
         return False
     return all(type(r) in _NUMBERS and _close(r, real) for r in results)
@@ -149,7 +136,12 @@ def _finite(value: Any) -> bool:
 
 
 def _differs(a: Any, b: Any) -> bool:
+    """Also not by the order of what is in it, or by the case of letters, alone."""
     try:
+        if type(a) is type(b) is str:
+            return sorted(a.casefold()) != sorted(b.casefold())
+        if type(a) is type(b) and type(a) in (list, tuple) and _NUMBERS.issuperset(map(type, a)):
+            return sorted(a) != sorted(b)
         return bool(a != b)
     except Exception:
         return True
@@ -167,7 +159,10 @@ def _step_bool(value: bool, direction: int) -> Any:
 def _step_number(value: Any, direction: int) -> Any:
     if not _finite(value):
         return type(value)(_random.randint(-50, 50))
-    return value + type(value)(direction * _random.randint(1, 3))
+    steps = direction * _random.randint(1, 3)
+    if type(value) is float and abs(value) > 100:
+        return value + steps * abs(value) / 100  # what is equal up to a part of it is not near
+    return value + type(value)(steps)
 
 
 def _step_complex(value: complex, direction: int) -> complex:

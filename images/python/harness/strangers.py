@@ -1,0 +1,67 @@
+"""Values that have nothing to do with the real one, to ask a candidate's object about.
+
+What an honest object says of them does not depend on how near the real value is to others.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from typing import Any
+
+from .chance import generator, shuffled
+from .decoys import is_number
+
+_FEW = 3
+_SEQUENCES = frozenset({list, tuple, set, frozenset})
+
+
+def strangers() -> list[Any]:
+    """Values that nothing sensible is equal to: a number, a word and a list."""
+    word = "".join(generator.choices(string.ascii_letters, k=12))
+    return [generator.getrandbits(61) + (1 << 61), word, [word, generator.getrandbits(40)]]
+
+
+def outlandish(value: Any) -> list[Any]:
+    """Values like `value` that hardly any container has beside it; empty for most types."""
+    made = [_outlandish(value) for _ in range(_FEW)]
+    return [] if None in made else made
+
+
+def _outlandish(value: Any) -> Any:
+    kind = type(value)
+    if is_number(value):
+        return value + kind(generator.choice((-1, 1)) * generator.randint(10**7, 10**9))
+    if kind is str:
+        letters = "".join(generator.choices(string.ascii_letters, k=4))
+        return generator.choice((value, generator.choice(letters) * len(value))) + letters
+    if kind is bytes or kind is bytearray:
+        return value + generator.randbytes(4)
+    items = [_outlandish(item) for item in value] if kind in _SEQUENCES else []
+    return None if None in items or not items else kind(items)
+
+
+def with_a_stranger(value: Any) -> list[Any]:
+    """Containers of all that is in `value` and of something else; empty where it is none."""
+    if type(value) not in _SEQUENCES:
+        return []
+    return [type(value)([*value, generator.getrandbits(61)]) for _ in range(_FEW)]
+
+
+def of_strangers(value: Any) -> list[Any]:
+    """Containers like `value` of something else; empty where it is none."""
+    if type(value) not in _SEQUENCES and type(value) is not range:
+        return []
+    kind = set if type(value) is range else type(value)
+    return [kind([generator.getrandbits(61)]) for _ in range(_FEW)]
+
+
+def far_multiples(value: Any, step: Any) -> list[Any]:
+    """Numbers far from `value`, by multiples of `step` and, if it is above one, by others too."""
+    kind, made = type(value), []
+    for _ in range(_FEW):
+        at = value + step * kind(generator.randint(50, 10**4) * generator.choice((-1, 1)))
+        made.append(at)
+        if step > 1:
+            made.append(at + kind(generator.randint(1, math.ceil(step) - 1)))
+    return shuffled(made)
