@@ -26,6 +26,8 @@ from typing import Any
 from .chance import generator as _random
 
 _CHAIN = 6
+#: Exact numbers are near up to here, so that what they differ by has few divisors.
+_WIDEST = 10**4
 
 
 def chain(value: Any) -> list[Any]:
@@ -48,31 +50,28 @@ def chain(value: Any) -> list[Any]:
 
 
 def thresholds(value: Any) -> list[Any]:
-    """Numbers near `value`, and a little farther, on both sides; empty for what is no number."""
+    """Numbers near `value`, and farther, on both sides; empty for what is no number.
+
+    None is negative where `value` is not: some objects know of no such numbers.
+    """
     if not is_number(value):
         return []
     kind = type(value)
     size = abs(int(value)) + 2
     farther = [value - kind(_random.randint(1, size)), value + kind(_random.randint(1, size))]
-    return [*chain(value), *farther]
+    points = [*chain(value), *farther, *(far(value) or ())]
+    return [number for number in points if number >= 0] if value >= 0 else points
 
 
 def far(value: Any) -> tuple[Any, Any] | None:
-    """A value far below and one far above `value`; None where the type has no order."""
-    if type(value) in _NUMBERS:
-        size = _random.randint(10**12, 10**13) + abs(int(value)) * 1000 if _finite(value) else None
-        if size is None:
-            return None
-        kind = type(value) if type(value) is not bool else int
-        return kind(-size), kind(size)
-    if type(value) in (set, frozenset):
-        return type(value)(), value | {_random.getrandbits(61)}
-    if type(value) in _ENDS:
-        return _ENDS[type(value)]
-    if type(value) in (datetime.date, datetime.datetime) and getattr(value, "tzinfo", None) is None:
-        kind = type(value)
-        return kind(1, 1, _random.randint(1, 20)), kind(9999, 12, _random.randint(1, 20))
-    return None
+    """A number far below and one far above `value`; None where it is none, or too large."""
+    if not is_number(value):
+        return None
+    size = _random.randint(10**12, 10**13) + abs(int(value)) * 1000
+    try:
+        return type(value)(-size), type(value)(size)
+    except OverflowError:
+        return None
 
 
 def is_number(value: Any) -> bool:
@@ -118,11 +117,6 @@ def _close(a: Any, b: Any) -> bool:
         return bool(a == b)
 
 
-#: What is below, and what is above, any text.
-_ENDS: dict[type, tuple[Any, Any]] = {
-    str: ("", "\U0010fffd" * 3),
-    bytes: (b"", b"\xff" * 64),
-}
 _NUMBERS = frozenset({int, float, bool, decimal.Decimal, fractions.Fraction})
 _NOTHING: Any = object()
 
@@ -159,10 +153,9 @@ def _step_bool(value: bool, direction: int) -> Any:
 def _step_number(value: Any, direction: int) -> Any:
     if not _finite(value):
         return type(value)(_random.randint(-50, 50))
-    steps = direction * _random.randint(1, 3)
-    if type(value) is float and abs(value) > 100:
-        return value + steps * abs(value) / 100  # what is equal up to a part of it is not near
-    return value + type(value)(steps)
+    # What is equal up to a part of it is not near.
+    size = max(1, min(abs(int(value)) // 10, _WIDEST if type(value) is not float else 10**300))
+    return value + type(value)(direction * _random.randint(1, 3) * size)
 
 
 def _step_complex(value: complex, direction: int) -> complex:

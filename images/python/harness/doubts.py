@@ -12,6 +12,11 @@ Said = tuple[Any, Any]
 Question = tuple[Any, str, type]
 
 
+def kind_of(value: Any) -> type:
+    """Its type; the same for numbers of all types."""
+    return float if type(value) in (int, bool) else type(value)
+
+
 class Real:
     """Marks the real value among decoys."""
 

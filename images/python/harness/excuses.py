@@ -42,9 +42,18 @@ def _is_modular(real: Any, said: list[tuple[Any, bool]], ask: Callable[[Any], bo
     offsets = [k for k in range(-_NEAR, _NEAR + 1) if k and real + kind(k) != real]
     more = [real + kind(k) for k in chance.shuffled(offsets)]
     said = [*said, *((value, ask(value)) for value in more)]
-    modulus = min(abs(value - real) for value, says in said if says)
+    modulus = _modulus(real, min(abs(value - real) for value, says in said if says), ask)
     if modulus < _MODULUS and not 0 <= real < modulus:
         return False
     for value in strangers.far_multiples(real, modulus):
         said.append((value, ask(value)))
     return all(says is ((value - real) % modulus == 0) for value, says in said)
+
+
+def _modulus(real: Any, multiple: Any, ask: Callable[[Any], bool]) -> Any:
+    """The smallest part of `multiple` that makes no difference."""
+    if type(multiple) is int:
+        for part in range(_NEAR + 1, multiple // 2 + 1):
+            if multiple % part == 0 and ask(real + part):
+                return part
+    return multiple

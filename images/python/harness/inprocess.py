@@ -29,7 +29,7 @@ from typing import Any
 from . import chance, decoys, prepared, strangers
 from .channel import Channel, ChannelClosed, PinnedChannel
 from .classify import parse_report
-from .doubts import Suspicions
+from .doubts import Suspicions, kind_of
 from .excuses import is_excused
 from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
@@ -295,7 +295,7 @@ class _CanaryLedger(Ledger):
     def _deny_both(self, left: Any, right: Any) -> None:
         for value, other in ((left, right), (right, left)):
             if type(value) not in _EXACT and not _is_equal(value, other):
-                self.suspicions.deny((type(value), "__eq__", type(other)))
+                self.suspicions.deny((type(value), "__eq__", kind_of(other)))
 
     def _try_both(self, left: Any, right: Any, equal: bool) -> None:
         self._try(left, right if equal else None, 0)
@@ -342,7 +342,7 @@ class _CanaryLedger(Ledger):
         if not is_excused(other, said, lambda item: _is_equal(value, item)):
             equal = next(item for item, says in said if says)
             what = f"an object of {type(value).__name__!r} equals {equal!r:.60} as well"
-            self.suspicions.note((type(value), "__eq__", type(other)), what)
+            self.suspicions.note((type(value), "__eq__", kind_of(other)), what)
 
 
 def _is_equal(value: Any, other: Any) -> bool:

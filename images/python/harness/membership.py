@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import chance, strangers
-from .doubts import Real
+from .doubts import Real, kind_of
 from .drills import DrillingPeer
 from .handles import Handle, is_handle
 
@@ -68,12 +68,12 @@ class MembershipPeer(DrillingPeer):
             if type(value) is Real:
                 answer = self._truth(self._ask(owner, name, item))
                 if not answer:
-                    self.suspicions.deny((type(owner), name, type(item)))
+                    self.suspicions.deny((type(owner), name, kind_of(item)))
                     return False
             else:
                 answers.append(self._says(self._quiet(owner, name, value)))
         if all(says is True for says in answers):
-            self._suspect(owner, (type(owner), name, type(item)), "contains everything")
+            self._suspect(owner, (type(owner), name, kind_of(item)), "contains everything")
         return answer
 
     def _kinship(self, owner: Any, name: str, value: Any) -> bool:

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 from . import chance, decoys, strangers
 from .channel import PinnedChannel
 from .decoys import is_number
-from .doubts import Contrary, Deferred, Question, Real, Said, Shadows
+from .doubts import Contrary, Deferred, Question, Real, Said, Shadows, kind_of
 from .drills import noted
 from .excuses import is_excused
 from .handles import Handle, is_handle, payload_of, set_shadows
 from .membership import KINSHIP, PREDICATES, MembershipPeer
-from .places import Places
+from .places import Places, is_orderly
 
 #: Orderings, and what cannot hold together with each.
 _ORDER = {
@@ -173,16 +173,16 @@ class DoubtingPeer(MembershipPeer):
         contraries = [n for n in _ORDER[name] if getattr(kind, n) is not getattr(object, n)]
         # An empty set is below every other; none is above every other.
         more = [] if below else strangers.with_a_stranger(other) if type(other) in _SETS else []
-        points = [*(decoys.far(other) or ()), *decoys.thresholds(other)] if is_number(other) else []
+        points = decoys.thresholds(other)
         asked = [*more, *points, *map(Contrary, contraries)]
         answer, answers = self._asked(owner, name, other, asked, False)
         if not answers:
             if answer is not NotImplemented:
-                self.suspicions.deny((kind, name, type(other)))
+                self.suspicions.deny((kind, name, kind_of(other)))
             return answer
 
         def weigh(truth: bool, said: list[Said]) -> None:
-            question = kind, name, type(other)
+            question = kind, name, kind_of(other)
             if not truth:
                 return self.suspicions.deny(question)
             plain = [(v, says) for v, says in said if type(v) is not Contrary]
@@ -190,12 +190,19 @@ class DoubtingPeer(MembershipPeer):
                 self._lie(owner, "is below and above the same value")
             if more and all(says is True for v, says in plain):
                 self._suspect(owner, question, "is above every set")
-            if points and not self._places.fits(owner, below, [(other, True), *plain]):
-                self._lie(owner, "is now below and now above the same number")
+            if points:
+                self._weigh_places(owner, question, below, [(other, True), *plain])
             if below:  # a difference, too, may be above everything
                 self._check_shadows(owner, name, other, True)
 
         return self._conclude(answers, weigh)
+
+    def _weigh_places(self, owner: Any, question: Question, below: bool, said: list[Said]) -> None:
+        what = "is now below and now above the same number"
+        if not is_orderly(said):
+            self._suspect(owner, question, what)
+        elif not self._places.fits(owner, below, said):
+            self._lie(owner, what)
 
     def _arithmetic(self, owner: Any, name: str, operand: Any) -> Any:
         differences = _DIFFERENCES if is_number(operand) else _DIFFERENCES_OF_SETS
@@ -219,7 +226,8 @@ class DoubtingPeer(MembershipPeer):
         if issubclass(type(value), Handle):
             set_shadows(value, shadows)
         real, others = _carried(value), [_carried(s) for s in shadows]
-        if not (shadows.ratio and real == 0) and decoys.alike(others, real):
+        is_nothing = is_number(real) and not real
+        if not (shadows.ratio and is_nothing) and decoys.alike(others, real):
             self._tampered("an object of the candidate gives the same result whatever is asked")
 
     def _check_shadows(self, owner: Any, name: str, other: Any, positive: bool) -> None:
@@ -231,7 +239,7 @@ class DoubtingPeer(MembershipPeer):
 
 
 def _question(owner: Any, other: Any) -> Question:
-    return type(owner), "__eq__", type(other)
+    return type(owner), "__eq__", kind_of(other)
 
 
 def _carried(value: Any) -> Any:
