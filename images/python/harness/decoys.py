@@ -59,19 +59,8 @@ def thresholds(value: Any) -> list[Any]:
     kind = type(value)
     size = abs(int(value)) + 2
     farther = [value - kind(_random.randint(1, size)), value + kind(_random.randint(1, size))]
-    points = [*chain(value), *farther, *(far(value) or ())]
+    points = [*chain(value), *farther]
     return [number for number in points if number >= 0] if value >= 0 else points
-
-
-def far(value: Any) -> tuple[Any, Any] | None:
-    """A number far below and one far above `value`; None where it is none, or too large."""
-    if not is_number(value):
-        return None
-    size = _random.randint(10**12, 10**13) + abs(int(value)) * 1000
-    try:
-        return type(value)(-size), type(value)(size)
-    except OverflowError:
-        return None
 
 
 def is_number(value: Any) -> bool:
@@ -90,13 +79,14 @@ def operand_decoys(value: Any) -> list[Any]:
     """What to calculate with beside `value`.
 
     For numbers: those next to it, since some objects count modulo two; nothing, since some know
-    only of something and nothing; and one far away on each side, since some saturate.
+    only of something and nothing; and one farther away on each side, since some saturate.
     """
     if type(value) in (set, frozenset):
         return [*chain(value), value | {_random.getrandbits(61)}]
     kind = type(value)
     near = [value + kind(i) for i in (1, -1, *_random.sample([-9, -6, -3, -2, 2, 3, 6, 9], 2))]
-    ends = [kind(side * _random.randint(10**9, 10**10)) for side in (1, -1)]
+    size = abs(int(value)) + _random.randint(1000, 5000)
+    ends = [kind(size), kind(-size)]
     return [number for number in (*near, *ends, kind(0)) if number != value]
 
 

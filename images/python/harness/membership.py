@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from . import chance, strangers
-from .doubts import Real, kind_of
+from .doubts import Real
 from .drills import DrillingPeer
 from .handles import Handle, is_handle
 
-#: Kinds of which each value in them is there by itself.
 _CONTAINERS = frozenset({list, tuple, str, bytes, bytearray, set, frozenset, dict})
 #: Questions to a class that decides itself what belongs to it, and classes to ask about.
 KINSHIP = {"__instancecheck__", "__subclasscheck__"}
@@ -58,22 +57,28 @@ class MembershipPeer(DrillingPeer):
         return type(length) is int and length > 0
 
     def _membership(self, owner: Any, name: str, item: Any) -> bool:
-        """`in`; an honest container may hold all that is near, an interval all numbers."""
-        wrong = [] if is_handle(item) else strangers.outlandish(item)
+        """`in`. An honest container may hold all that is near, an interval all numbers.
+
+        Who says yes to everything of the same kind is asked about other kinds as well. That comes
+        after the real question: an object that says no then is an honest interval, or as good.
+        """
+        like = [] if is_handle(item) else strangers.outlandish(item)
+        odd = strangers.unlike(item)
+        asked, later = (like, odd) if like else (odd, [])
         claims = type(owner)._plum_info.claims if issubclass(type(owner), Handle) else ()
-        if not wrong or not _CONTAINERS.intersection(claims):
-            wrong += strangers.strangers()
+        if like and _CONTAINERS.intersection(claims):  # what is in it is there by itself
+            asked, later = [*like, *(n for n in odd if type(n) is int is type(item))], []
         answers, answer = [], False
-        for value in chance.shuffled([Real(item), *wrong]):
+        for value in chance.shuffled([Real(item), *asked]):
             if type(value) is Real:
                 answer = self._truth(self._ask(owner, name, item))
                 if not answer:
-                    self.suspicions.deny((type(owner), name, kind_of(item)))
+                    self.suspicions.deny((type(owner), name, object))
                     return False
             else:
-                answers.append(self._says(self._quiet(owner, name, value)))
-        if all(says is True for says in answers):
-            self._suspect(owner, (type(owner), name, kind_of(item)), "contains everything")
+                answers.append(self._says(self._quiet(owner, name, value)) is True)
+        if all(answers) and all(self._says(self._quiet(owner, name, v)) is True for v in later):
+            self._suspect(owner, (type(owner), name, object), "contains everything")
         return answer
 
     def _kinship(self, owner: Any, name: str, value: Any) -> bool:

@@ -13,6 +13,7 @@ from .chance import generator, shuffled
 from .decoys import is_number
 
 _FEW = 3
+_DIVISIBLE = 2 * 3 * 5 * 7 * 11 * 13
 _SEQUENCES = frozenset({list, tuple, set, frozenset})
 
 
@@ -22,8 +23,21 @@ def strangers() -> list[Any]:
     return [generator.getrandbits(61) + (1 << 61), word, [word, generator.getrandbits(40)]]
 
 
+def unlike(value: Any) -> list[Any]:
+    """Values that have nothing in common with `value`, those that cost least to look for first.
+
+    A number is divided by each that is smaller, until one is found, where primes are asked for.
+    """
+    number, *others = strangers()
+    number -= number % _DIVISIBLE
+    return [number, *others] if is_number(value) else [*others, number]
+
+
 def outlandish(value: Any) -> list[Any]:
-    """Values like `value` that hardly any container has beside it; empty for most types."""
+    """Values like `value` that are hardly all beside it in a container; empty for most types.
+
+    None is much larger: to count up to it, or to make a list of that length, must be possible.
+    """
     made = [_outlandish(value) for _ in range(_FEW)]
     return [] if None in made else made
 
@@ -31,7 +45,7 @@ def outlandish(value: Any) -> list[Any]:
 def _outlandish(value: Any) -> Any:
     kind = type(value)
     if is_number(value):
-        return value + kind(generator.choice((-1, 1)) * generator.randint(10**7, 10**9))
+        return value + kind(generator.randint(500, 5000) * (1 if value >= 0 else -1))
     if kind is str:
         letters = "".join(generator.choices(string.ascii_letters, k=4))
         return generator.choice((value, generator.choice(letters) * len(value))) + letters
