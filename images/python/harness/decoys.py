@@ -82,7 +82,7 @@ def operand_decoys(value: Any) -> list[Any]:
     only of something and nothing; and one farther away on each side, since some saturate.
     """
     if type(value) in (set, frozenset):
-        return [*chain(value), value | {_random.getrandbits(61)}]
+        return [*chain(value), value | {_random.randint(10**5, 10**6)}]
     kind = type(value)
     near = [value + kind(i) for i in (1, -1, *_random.sample([-9, -6, -3, -2, 2, 3, 6, 9], 2))]
     size = abs(int(value)) + _random.randint(1000, 5000)
@@ -182,7 +182,7 @@ def _step_sequence(value: Any, direction: int) -> Any:
         if changed is not _NOTHING:
             items[at] = changed
             return type(value)(items)
-    return type(value)([*items, _random.getrandbits(30)])
+    return type(value)([*items, _random.randint(100, 10**4)])
 
 
 def _step_set(value: Any, direction: int) -> Any:
@@ -197,7 +197,7 @@ def _step_dict(value: Any, direction: int) -> Any:
         if changed is not _NOTHING:
             made[key] = changed
             return made
-    made[_random.getrandbits(30)] = None
+    made[_random.randint(100, 10**4)] = None
     return made
 
 

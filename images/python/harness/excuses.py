@@ -27,11 +27,12 @@ def is_excused(real: Any, said: list[tuple[Any, bool]], ask: Callable[[Any], boo
     said: near values of the same type, and whether the object says that it equals them.
     ask: whether it says so of another value.
     """
+    is_number = decoys.is_number(real)
+    if is_number and real >= 0:
+        said = [(value, says) for value, says in said if value >= 0]  # some know of no others
     equal = [value for value, says in said if says]
-    if not equal:
-        return True
-    if not decoys.is_number(real):
-        return False
+    if not equal or not is_number:
+        return not equal
     if all(value == -real for value in equal):
         return True  # equal without regard to the sign: the place of one more guess
     return _is_modular(real, said, ask)
@@ -39,7 +40,8 @@ def is_excused(real: Any, said: list[tuple[Any, bool]], ask: Callable[[Any], boo
 
 def _is_modular(real: Any, said: list[tuple[Any, bool]], ask: Callable[[Any], bool]) -> bool:
     kind = type(real)
-    offsets = [k for k in range(-_NEAR, _NEAR + 1) if k and real + kind(k) != real]
+    least = -min(_NEAR, int(real)) if real >= 0 else -_NEAR
+    offsets = [k for k in range(least, _NEAR + 1) if k and real + kind(k) != real]
     more = [real + kind(k) for k in chance.shuffled(offsets)]
     said = [*said, *((value, ask(value)) for value in more)]
     modulus = _modulus(real, min(abs(value - real) for value, says in said if says), ask)

@@ -15,8 +15,10 @@ This is weaker than the separated run, and a pass says so.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib
 import importlib.util
+import io
 import linecache
 import os
 import socket
@@ -283,14 +285,19 @@ class _CanaryLedger(Ledger):
 
     def asked(self, symbol: str, left: Any, right: Any) -> Any:
         said = super().asked(symbol, left, right)
+        if type(said) is not bool:
+            return said  # an expression, not an answer
         if said is not (symbol == "!="):
             self._try_both(left, right, symbol != "in")
         elif symbol in ("==", "!="):
             self._deny_both(left, right)
         return said
 
-    def agreed(self, left: Any, right: Any) -> None:
-        self._try_both(left, right, True)
+    def agreed(self, left: Any, right: Any, *, exactly: bool) -> None:
+        self._try_both(left, right, exactly)
+
+    def differed(self, left: Any, right: Any) -> None:
+        self._deny_both(left, right)
 
     def _deny_both(self, left: Any, right: Any) -> None:
         for value, other in ((left, right), (right, left)):
@@ -333,9 +340,8 @@ class _CanaryLedger(Ledger):
         return _OF_PYTHON if installed else _OF_THE_CANDIDATE
 
     def _question(self, value: Any, other: Any, near: list[Any]) -> None:
-        # A number is equal to a stranger among numbers modulo something.
-        odd = strangers.strangers()[1 if other is None or decoys.is_number(other) else 0 :]
-        for stranger in odd:
+        # Not the number: an honest object may be equal to it modulo something.
+        for stranger in strangers.strangers()[1:]:
             if _is_equal(value, stranger):
                 self._note(f"an object of {type(value).__name__!r} equals {stranger!r:.60}")
         said = [(item, _is_equal(value, item)) for item in near]
@@ -347,6 +353,7 @@ class _CanaryLedger(Ledger):
 
 def _is_equal(value: Any, other: Any) -> bool:
     try:
-        return bool(value == other) or not bool(value.__ne__(other))
+        with contextlib.redirect_stdout(io.StringIO()):
+            return bool(value == other) or not bool(value.__ne__(other))
     except Exception:
         return False

@@ -38,20 +38,20 @@ def outlandish(value: Any) -> list[Any]:
 
     None is much larger: to count up to it, or to make a list of that length, must be possible.
     """
-    made = [_outlandish(value) for _ in range(_FEW)]
+    made = [_outlandish(value, is_odd) for is_odd in (False, True, True)]
     return [] if None in made else made
 
 
-def _outlandish(value: Any) -> Any:
+def _outlandish(value: Any, is_odd: bool) -> Any:
     kind = type(value)
-    if is_number(value):
-        return value + kind(generator.randint(500, 5000) * (1 if value >= 0 else -1))
+    if is_number(value):  # not all of them are prime, or even
+        return value + kind((2 * generator.randint(250, 2500) + is_odd) * (1 if value >= 0 else -1))
     if kind is str:
         letters = "".join(generator.choices(string.ascii_letters, k=4))
         return generator.choice((value, generator.choice(letters) * len(value))) + letters
     if kind is bytes or kind is bytearray:
         return value + generator.randbytes(4)
-    items = [_outlandish(item) for item in value] if kind in _SEQUENCES else []
+    items = [_outlandish(item, is_odd) for item in value] if kind in _SEQUENCES else []
     return None if None in items or not items else kind(items)
 
 
@@ -59,7 +59,7 @@ def with_a_stranger(value: Any) -> list[Any]:
     """Containers of all that is in `value` and of something else; empty where it is none."""
     if type(value) not in _SEQUENCES:
         return []
-    return [type(value)([*value, generator.getrandbits(61)]) for _ in range(_FEW)]
+    return [type(value)([*value, _number()]) for _ in range(_FEW)]
 
 
 def of_strangers(value: Any) -> list[Any]:
@@ -67,14 +67,19 @@ def of_strangers(value: Any) -> list[Any]:
     if type(value) not in _SEQUENCES and type(value) is not range:
         return []
     kind = set if type(value) is range else type(value)
-    return [kind([generator.getrandbits(61)]) for _ in range(_FEW)]
+    return [kind([_number()]) for _ in range(_FEW)]
+
+
+def _number() -> int:
+    """One that no container holds by accident, and that may yet be a bit of an integer."""
+    return generator.randint(2 * 10**5, 10**6)
 
 
 def far_multiples(value: Any, step: Any) -> list[Any]:
     """Numbers far from `value`, by multiples of `step` and, if it is above one, by others too."""
     kind, made = type(value), []
     for _ in range(_FEW):
-        at = value + step * kind(generator.randint(50, 10**4) * generator.choice((-1, 1)))
+        at = value + step * kind(generator.randint(50, 10**4) * (1 if value >= 0 else -1))
         made.append(at)
         if step > 1:
             made.append(at + kind(generator.randint(1, math.ceil(step) - 1)))

@@ -170,7 +170,13 @@ class DoubtingPeer(MembershipPeer):
         if is_handle(other):
             return self._ask(owner, name, other)
         kind = type(owner)
-        contraries = [n for n in _ORDER[name] if getattr(kind, n) is not getattr(object, n)]
+        # A kind of text may be ordered by something else, and inherit the rest.
+        known = (
+            kind._plum_info.own
+            if type(other) in (str, bytes, list, tuple)
+            else kind._plum_info.methods
+        )
+        contraries = [n for n in _ORDER[name] if n in known]
         # An empty set is below every other; none is above every other.
         more = [] if below else strangers.with_a_stranger(other) if type(other) in _SETS else []
         points = decoys.thresholds(other)
@@ -178,11 +184,11 @@ class DoubtingPeer(MembershipPeer):
         answer, answers = self._asked(owner, name, other, asked, False)
         if not answers:
             if answer is not NotImplemented:
-                self.suspicions.deny((kind, name, kind_of(other)))
+                self.suspicions.deny((kind, "order", kind_of(other)))
             return answer
 
         def weigh(truth: bool, said: list[Said]) -> None:
-            question = kind, name, kind_of(other)
+            question = kind, "order", kind_of(other)
             if not truth:
                 return self.suspicions.deny(question)
             plain = [(v, says) for v, says in said if type(v) is not Contrary]
