@@ -144,7 +144,7 @@ def _step_number(value: Any, direction: int) -> Any:
     if not _finite(value):
         return type(value)(_random.randint(-50, 50))
     # What is equal up to a part of it is not near.
-    size = max(1, min(abs(int(value)) // 10, _WIDEST if type(value) is not float else 10**300))
+    size = max(1, min(abs(int(value)) // 5, _WIDEST if type(value) is not float else 10**300))
     return value + type(value)(direction * _random.randint(1, 3) * size)
 
 
