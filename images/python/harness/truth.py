@@ -32,6 +32,7 @@ _RATIOS = {"__truediv__", "__rtruediv__"}
 #: For sets: an object that is nothing has an honest difference, nothing, to every set.
 _DIFFERENCES_OF_SETS = _DIFFERENCES - {"__sub__"}
 _SETS = frozenset({set, frozenset})
+_LISTS = frozenset({str, bytes, list, tuple})
 _ARITHMETIC = {
     f"__{side}{name}__"
     for side in ("", "r")
@@ -170,13 +171,7 @@ class DoubtingPeer(MembershipPeer):
         if is_handle(other):
             return self._ask(owner, name, other)
         kind = type(owner)
-        # A kind of text may be ordered by something else, and inherit the rest.
-        known = (
-            kind._plum_info.own
-            if type(other) in (str, bytes, list, tuple)
-            else kind._plum_info.methods
-        )
-        contraries = [n for n in _ORDER[name] if n in known]
+        contraries = _contraries(kind, name, other)
         # An empty set is below every other; none is above every other.
         more = [] if below else strangers.with_a_stranger(other) if type(other) in _SETS else []
         points = decoys.thresholds(other)
@@ -246,6 +241,15 @@ class DoubtingPeer(MembershipPeer):
 
 def _question(owner: Any, other: Any) -> Question:
     return type(owner), "__eq__", kind_of(other)
+
+
+def _contraries(kind: Any, name: str, other: Any) -> list[str]:
+    """Orderings that a class has, and that cannot hold together with `name`."""
+    found = [n for n in _ORDER[name] if getattr(kind, n) is not getattr(object, n)]
+    if type(other) in _LISTS and issubclass(kind, Handle):
+        # A kind of text may be ordered by something else, and inherit the rest.
+        return [n for n in found if n in kind._plum_info.own]
+    return found
 
 
 def _carried(value: Any) -> Any:
