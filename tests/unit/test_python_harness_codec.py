@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from images.python.harness import prepared
 from images.python.harness.channel import ProtocolBreach
 from images.python.harness.classify import SandboxFailedError, classify, parse_report
-from images.python.harness.decoys import chain, far, operand_decoys
+from images.python.harness.decoys import chain, operand_decoys, thresholds
 from images.python.harness.mirrors import Mirrors
 from images.python.harness.reader import Reader
 from images.python.harness.suite import read_suite
@@ -189,8 +189,9 @@ def test_decoys_are_never_equal_to_the_real_value(value: Any) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(-1000, 1000) | st.floats(-1000, 1000))
 def test_decoys_lie_on_both_sides(value: Any) -> None:
-    low, high = far(value) or (None, None)
-    assert low < value < high
+    points, operands = thresholds(value), operand_decoys(value)
+    assert all((point < 0) <= (value < 0) for point in points)
+    assert min(operands) < value < max(operands)
     assert all(decoy != value for decoy in operand_decoys(value))
 
 

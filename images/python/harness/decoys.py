@@ -16,29 +16,18 @@ import enum
 import fractions
 import math
 import operator
-import os
 import pathlib
-import random
 import re
 import string
 import types
 from collections.abc import Callable
 from typing import Any
 
+from .chance import generator as _random
+
 _CHAIN = 6
-
-#: Not the module's own generator: a suite may seed that one.
-_random = random.Random()
-
-
-def reseed() -> None:
-    """Makes the decoys of this process unguessable; to be called after a fork."""
-    _random.seed(os.urandom(32))
-
-
-def shuffled(items: list[Any]) -> list[Any]:
-    """The items in a random order."""
-    return _random.sample(items, len(items))
+#: Exact numbers are near up to here, so that what they differ by has few divisors.
+_WIDEST = 10**4
 
 
 def chain(value: Any) -> list[Any]:
@@ -61,37 +50,17 @@ def chain(value: Any) -> list[Any]:
 
 
 def thresholds(value: Any) -> list[Any]:
-    """Numbers near `value`, and a little farther, on both sides; empty for what is no number."""
+    """Numbers near `value`, and farther, on both sides; empty for what is no number.
+
+    None is negative where `value` is not: some objects know of no such numbers.
+    """
     if not is_number(value):
         return []
     kind = type(value)
     size = abs(int(value)) + 2
     farther = [value - kind(_random.randint(1, size)), value + kind(_random.randint(1, size))]
-    return [*chain(value), *farther]
-
-
-def strangers() -> list[Any]:
-    """Values that nothing sensible is equal to."""
-    word = "".join(_random.choices(string.ascii_letters, k=12))
-    return [_random.getrandbits(61) + (1 << 61), word, [word, _random.getrandbits(40)]]
-
-
-def far(value: Any) -> tuple[Any, Any] | None:
-    """A value far below and one far above `value`; None where the type has no order."""
-    if type(value) in _NUMBERS:
-        size = _random.randint(10**12, 10**13) + abs(int(value)) * 1000 if _finite(value) else None
-        if size is None:
-            return None
-        kind = type(value) if type(value) is not bool else int
-        return kind(-size), kind(size)
-    if type(value) in (set, frozenset):
-        return type(value)(), value | {_random.getrandbits(61)}
-    if type(value) in _ENDS:
-        return _ENDS[type(value)]
-    if type(value) in (datetime.date, datetime.datetime) and getattr(value, "tzinfo", None) is None:
-        kind = type(value)
-        return kind(1, 1, _random.randint(1, 20)), kind(9999, 12, _random.randint(1, 20))
-    return None
+    points = [*chain(value), *farther]
+    return [number for number in points if number >= 0] if value >= 0 else points
 
 
 def is_number(value: Any) -> bool:
@@ -107,18 +76,25 @@ def is_operand(value: Any) -> bool:
 
 
 def operand_decoys(value: Any) -> list[Any]:
-    """What to calculate with beside `value`: for numbers some near ones and one far."""
+    """What to calculate with beside `value`.
+
+    For numbers: those next to it, since some objects count modulo two; nothing, since some know
+    only of something and nothing; and one farther away on each side, since some saturate.
+    """
     if type(value) in (set, frozenset):
-        return chain(value)
+        return [*chain(value), value | {_random.randint(10**5, 10**6)}]
     kind = type(value)
-    picked = _random.sample([i for i in range(-9, 10) if i], 4)
-    return [value + kind(i) for i in picked] + [kind(_random.randint(10**9, 10**10))]
+    near = [value + kind(i) for i in (1, -1, *_random.sample([-9, -6, -3, -2, 2, 3, 6, 9], 2))]
+    size = abs(int(value)) + _random.randint(1000, 5000)
+    ends = [kind(size), kind(-size)]
+    return [number for number in (*near, *ends, kind(0)) if number != value]
 
 
 def alike(results: list[Any], real: Any) -> bool:
-    """Whether all results are the same as `real`, as far as a test would notice."""
+    """Whether all results are the same number as `real`, as far as a test would notice, or as
+    empty a set."""
     if type(real) in (set, frozenset):
-        return len(results) > 2 and all(type(r) is type(real) and r == real for r in results)
+        return not real and all(type(r) is type(real) and not r for r in results)
     if type(real) not in _NUMBERS:
         return False
     return all(type(r) in _NUMBERS and _close(r, real) for r in results)
@@ -131,11 +107,6 @@ def _close(a: Any, b: Any) -> bool:
         return bool(a == b)
 
 
-#: What is below, and what is above, any text.
-_ENDS: dict[type, tuple[Any, Any]] = {
-    str: ("", "\U0010fffd" * 3),
-    bytes: (b"", b"\xff" * 64),
-}
 _NUMBERS = frozenset({int, float, bool, decimal.Decimal, fractions.Fraction})
 _NOTHING: Any = object()
 
@@ -149,7 +120,12 @@ def _finite(value: Any) -> bool:
 
 
 def _differs(a: Any, b: Any) -> bool:
+    """Also not by the order of what is in it, or by the case of letters, alone."""
     try:
+        if type(a) is type(b) is str:
+            return sorted(a.casefold()) != sorted(b.casefold())
+        if type(a) is type(b) and type(a) in (list, tuple) and _NUMBERS.issuperset(map(type, a)):
+            return sorted(a) != sorted(b)
         return bool(a != b)
     except Exception:
         return True
@@ -167,7 +143,9 @@ def _step_bool(value: bool, direction: int) -> Any:
 def _step_number(value: Any, direction: int) -> Any:
     if not _finite(value):
         return type(value)(_random.randint(-50, 50))
-    return value + type(value)(direction * _random.randint(1, 3))
+    # What is equal up to a part of it is not near.
+    size = max(1, min(abs(int(value)) // 5, _WIDEST if type(value) is not float else 10**300))
+    return value + type(value)(direction * _random.randint(1, 3) * size)
 
 
 def _step_complex(value: complex, direction: int) -> complex:
@@ -204,7 +182,7 @@ def _step_sequence(value: Any, direction: int) -> Any:
         if changed is not _NOTHING:
             items[at] = changed
             return type(value)(items)
-    return type(value)([*items, _random.getrandbits(30)])
+    return type(value)([*items, _random.randint(100, 10**4)])
 
 
 def _step_set(value: Any, direction: int) -> Any:
@@ -219,7 +197,7 @@ def _step_dict(value: Any, direction: int) -> Any:
         if changed is not _NOTHING:
             made[key] = changed
             return made
-    made[_random.getrandbits(30)] = None
+    made[_random.randint(100, 10**4)] = None
     return made
 
 

@@ -15,8 +15,10 @@ This is weaker than the separated run, and a pass says so.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib
 import importlib.util
+import io
 import linecache
 import os
 import socket
@@ -26,9 +28,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from . import decoys, prepared
+from . import chance, decoys, prepared, strangers
 from .channel import Channel, ChannelClosed, PinnedChannel
 from .classify import parse_report
+from .doubts import Suspicions, kind_of
+from .excuses import is_excused
 from .judge import Report, await_load, harden
 from .ledger import BoundedRepr, Ledger, encode_report, watch_unittest
 from .loading import flush, line_of, load, read_all, reseed
@@ -80,7 +84,7 @@ def main(channel_fd: int, solution_fd: int) -> int:
     """Entry of the role that runs both."""
     reseed()
     count_from_here(4)
-    decoys.reseed()
+    chance.reseed()
     channel = Channel(channel_fd)
     os.register_at_fork(after_in_child=channel.close)
     for name in (*_WATCHED_MODULES, *HARMLESS):
@@ -153,9 +157,10 @@ class _Run:
         verdict, message = outcome.of(error)
         if verdict == "PASSED" or (verdict == "RUNTIME_ERROR" and self._prying):
             changed = changed or self._changed()
-            if changed or self._prying or self._lie:
+            lie = self._lie or ledger.suspicions.first()
+            if changed or self._prying or lie:
                 verdict = "TAMPERED"
-                message = self._lie or (
+                message = lie or (
                     f"the candidate changed {changed}" if changed else f"it used {self._prying[0]}"
                 )
         return self._encode(
@@ -268,21 +273,36 @@ class _CanaryLedger(Ledger):
         super().__init__(suite, describe_value)
         self._note = lie
         self._source = suite.source
+        self.suspicions = Suspicions()
 
     def compare(self, index: int, symbol: str, left: Any, right: Any) -> bool:
         held = super().compare(index, symbol, left, right)
+        if symbol in ("==", "!=") and held is (symbol == "!="):
+            self._deny_both(left, right)
         if held and symbol in ("==", "!=", "<", "<=", ">", ">=", "in"):
             self._try_both(left, right, symbol == "==")
         return held
 
     def asked(self, symbol: str, left: Any, right: Any) -> Any:
         said = super().asked(symbol, left, right)
+        if type(said) is not bool:
+            return said  # an expression, not an answer
         if said is not (symbol == "!="):
             self._try_both(left, right, symbol != "in")
+        elif symbol in ("==", "!="):
+            self._deny_both(left, right)
         return said
 
-    def agreed(self, left: Any, right: Any) -> None:
-        self._try_both(left, right, True)
+    def agreed(self, left: Any, right: Any, *, exactly: bool) -> None:
+        self._try_both(left, right, exactly)
+
+    def differed(self, left: Any, right: Any) -> None:
+        self._deny_both(left, right)
+
+    def _deny_both(self, left: Any, right: Any) -> None:
+        for value, other in ((left, right), (right, left)):
+            if type(value) not in _EXACT and not _is_equal(value, other):
+                self.suspicions.deny((type(value), "__eq__", kind_of(other)))
 
     def _try_both(self, left: Any, right: Any, equal: bool) -> None:
         self._try(left, right if equal else None, 0)
@@ -302,9 +322,7 @@ class _CanaryLedger(Ledger):
                 self._try(item, None, depth + 1)
         elif kind not in _EXACT and (made_by := self._maker_of_equality(kind)) != _OF_THE_SUITE:
             by_candidate = made_by == _OF_THE_CANDIDATE and type(other) in _EXACT
-            self._question(
-                value, [*decoys.strangers(), *(decoys.chain(other) if by_candidate else [])]
-            )
+            self._question(value, other, decoys.chain(other) if by_candidate else [])
 
     def _maker_of_equality(self, kind: type) -> str:
         """Whose the code is that says what an object of this class is equal to."""
@@ -321,11 +339,21 @@ class _CanaryLedger(Ledger):
         installed = os.path.isabs(file) and os.path.basename(file) != "solution.py"
         return _OF_PYTHON if installed else _OF_THE_CANDIDATE
 
-    def _question(self, value: Any, strangers: list[Any]) -> None:
-        for stranger in strangers:
-            try:
-                equal = bool(value == stranger) or not bool(value.__ne__(stranger))
-            except Exception:
-                continue
-            if equal:
+    def _question(self, value: Any, other: Any, near: list[Any]) -> None:
+        # Not the number: an honest object may be equal to it modulo something.
+        for stranger in strangers.strangers()[1:]:
+            if _is_equal(value, stranger):
                 self._note(f"an object of {type(value).__name__!r} equals {stranger!r:.60}")
+        said = [(item, _is_equal(value, item)) for item in near]
+        if not is_excused(other, said, lambda item: _is_equal(value, item)):
+            equal = next(item for item, says in said if says)
+            what = f"an object of {type(value).__name__!r} equals {equal!r:.60} as well"
+            self.suspicions.note((type(value), "__eq__", kind_of(other)), what)
+
+
+def _is_equal(value: Any, other: Any) -> bool:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return bool(value == other) or not bool(value.__ne__(other))
+    except Exception:
+        return False

@@ -19,7 +19,7 @@ import sys
 import types
 from typing import Any, NoReturn
 
-from . import decoys, prepared
+from . import chance, prepared
 from .channel import ChannelClosed, PinnedChannel, ProtocolBreach
 from .handles import ExceptionHandle, unpickle_through
 from .judge_peer import JudgePeer
@@ -121,7 +121,7 @@ def harden() -> None:
     # The candidate may have lifted it for the one program that both are in its eyes.
     sys.set_int_max_str_digits(0)
     reseed()
-    decoys.reseed()
+    chance.reseed()
 
 
 def await_load(channel: PinnedChannel, report: Report) -> frozenset[str]:
@@ -169,6 +169,7 @@ class Run:
             channel,
             ended=self._ended,
             tampered=self._tampered,
+            at_line=lambda: at_line(self._line_now(), None),
             suite_knows_stop="StopIteration" in suite.source or "StopAsync" in suite.source,
         )
         self._ledger = Ledger(suite, BoundedRepr(self._ask_repr).bounded)
@@ -192,8 +193,11 @@ class Run:
             error = e
         if any(namespace.get(name) is not helper for name, helper in self._helpers.items()):
             self._tampered("the suite's assertions were replaced")
-        outcome = Outcome(self._suite, self._ledger, self._origin)
-        return outcome.of(error)
+        verdict, message = Outcome(self._suite, self._ledger, self._origin).of(error)
+        suspicion = self._peer.suspicions.first()
+        if verdict == "PASSED" and suspicion is not None:
+            return "TAMPERED", suspicion
+        return verdict, message
 
     def _origin(self, error: BaseException) -> str | None:
         found = self._peer.origins.get(id(error))

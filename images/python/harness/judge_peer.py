@@ -69,9 +69,10 @@ class JudgePeer(DoubtingPeer):
         *,
         ended: Callable[[str], NoReturn],
         tampered: Callable[[str], NoReturn],
+        at_line: Callable[[], str],
         suite_knows_stop: bool,
     ) -> None:
-        super().__init__(channel, tampered)
+        super().__init__(channel, tampered, at_line)
         self._ended = ended
         self._suite_knows_stop = suite_knows_stop
         #: Where exceptions of the candidate came from, by identity.
@@ -150,7 +151,7 @@ class JudgePeer(DoubtingPeer):
         for stream, text in zip((sys.stdout, sys.stderr), spoken, strict=True):
             if type(text) is not str:
                 raise ProtocolBreach("malformed message: printed what is no text")
-            if text:
+            if text and not self.asks_decoy:
                 stream.write(text)
                 if _has_bytes(stream):
                     stream.flush()  # what was written below the text is there at once

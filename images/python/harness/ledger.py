@@ -19,6 +19,11 @@ _TEXT = 2048
 _MOST_BITS_SHOWN = 14_000
 #: What suites raise to say that they fail.
 _OF_SUITES = (AssertionError, Exception)
+#: Methods of `unittest` that say of their two arguments that they, or some, are equal.
+_AGREEING = frozenset(
+    ["assertIn", "assertCountEqual", "assertEqual", "assertMultiLineEqual"]
+    + [f"assert{kind}Equal" for kind in ("Sequence", "List", "Tuple", "Set", "Dict")]
+)
 _MOST_UNSEEN = 1000
 _MOST_CAUSES = 20
 #: What `json.dumps` calls: a candidate that shares the process may replace all around it.
@@ -104,8 +109,11 @@ class Ledger:
         """What a comparison says that is no assertion by itself."""
         return _COMPARE[symbol](left, right)
 
-    def agreed(self, left: Any, right: Any) -> None:
+    def agreed(self, left: Any, right: Any, *, exactly: bool) -> None:
         """Takes note of the two sides of a method of `unittest` that held."""
+
+    def differed(self, left: Any, right: Any) -> None:
+        """Takes note of the two sides of `assertNotEqual`, which held."""
 
     def truth(self, index: int, value: Any) -> bool:
         """Counts assertion `index`, which asks for the truth of `value`; whether it holds."""
@@ -230,8 +238,10 @@ def watch_unittest(ledger: Ledger, filename: str) -> None:
                 depth[0] -= 1
             if depth[0] == 0 and value is None:
                 ledger.passed += 1
-                if len(args) > 1 and (real.__name__ == "assertIn" or "Equal" in real.__name__):
-                    ledger.agreed(args[0], args[1])
+                if len(args) > 1 and real.__name__ == "assertNotEqual":
+                    ledger.differed(args[0], args[1])
+                elif len(args) > 1 and (real.__name__ == "assertIn" or "Equal" in real.__name__):
+                    ledger.agreed(args[0], args[1], exactly=real.__name__ in _AGREEING)
             return value
 
         method.__name__ = real.__name__
