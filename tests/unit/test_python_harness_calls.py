@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from images.python.harness.calls import answerer, flat
 from images.python.harness.calls.asker import Asker
 from images.python.harness.calls.table import MAX_REQUEST_BYTES, MAX_TEXT_BYTES, read_table
-from images.python.harness.candidate import make_module
 from images.python.harness.channel import ChannelClosed, PinnedChannel, pair
+from images.python.harness.loading import make_module
 from images.python.harness.wire import ANSWER, COMPILED, LOADED
 
 _ATOMS = (
