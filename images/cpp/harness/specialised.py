@@ -55,7 +55,10 @@ _VARIABLE = re.compile(
 _CLASS = re.compile(r"\s*(?:class|struct|union|extern|template)\b")
 _ARGUMENTS = re.compile(r"<[^<>]*>")
 _CALLED = re.compile(r"(?P<owners>(?:\w*\s*::\s*)*)~?\s*(?P<name>\w+)\s*$")
-_TYPES = re.compile(r"\b(?:class|struct|union|enum)\s+(\w+)|\bnamespace\s+([\w:\s]+?)\s*\{")
+_TYPES = re.compile(
+    r"\b(?:class|struct|union|enum)\s+(\w+)"
+    r"|\bnamespace\s+(\w+(?:\s*::\s*(?:inline\s+)?\w+)*)\s*\{"
+)
 _TEMPLATES = re.compile(r"\btemplate\s*<\s*[^>\s][^{};]*?\b(\w+)\s*\(")
 _ALIASES = re.compile(r"\busing\s+(\w+)\s*=|\bnamespace\s+(\w+)\s*=|\btypedef\b([^;]{0,2000});")
 _IN_STD = re.compile(r"\bnamespace\s+std\s*\{")
