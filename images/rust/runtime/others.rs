@@ -70,7 +70,10 @@ fn with_other<T, A>(given: &[T], place: usize, other: Option<&T>, look: impl Fn(
 
 /// Sequences of another length, and with another item in the middle. There are none of an empty one.
 fn all_other_items<T>(given: &[T], changes_length: bool, holds: &dyn Fn(&Vec<T>) -> bool) -> bool {
-    let Some(last) = given.last() else { return false };
+    let last = match given.last() {
+        Some(last) => last,
+        None => return false,
+    };
     let count = given.len();
     let of_length = || {
         with_other(given, count - 1, None, |other| holds(other))
@@ -94,7 +97,8 @@ impl<T> Others for [T] {
 
 impl<T, const N: usize> Others for [T; N] {
     fn all_others(&self, holds: &dyn Fn(&Self) -> bool) -> bool {
-        all_other_items(self, false, &|items| items.as_slice().try_into().is_ok_and(|items: &[T; N]| holds(items)))
+        let of_length = |items: &Vec<T>| <&[T; N]>::try_from(items.as_slice()).map_or(false, holds);
+        all_other_items(self, false, &of_length)
     }
 }
 
@@ -107,13 +111,16 @@ impl Others for str {
 impl<T: ?Sized> Others for &T {
     fn all_others(&self, holds: &dyn Fn(&Self) -> bool) -> bool {
         // What is compared keeps no reference that it is shown.
-        (**self).all_others(&|other: &T| holds(&unsafe { &*ptr::from_ref(other) }))
+        (**self).all_others(&|other: &T| holds(&unsafe { &*(other as *const T) }))
     }
 }
 
 impl<T> Others for Option<T> {
     fn all_others(&self, holds: &dyn Fn(&Self) -> bool) -> bool {
-        let Some(value) = self else { return false };
+        let value = match self {
+            Some(value) => value,
+            None => return false,
+        };
         let of_value = |other: &T| holds(&ManuallyDrop::new(Some(unsafe { ptr::read(other) })));
         holds(&None) && of_others(value, &of_value).unwrap_or(true)
     }
