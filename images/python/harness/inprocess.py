@@ -285,9 +285,9 @@ class _CanaryLedger(Ledger):
 
     def asked(self, symbol: str, left: Any, right: Any) -> Any:
         said = super().asked(symbol, left, right)
-        if type(said) is not bool:
+        if type(said) not in _EXACT:
             return said  # an expression, not an answer
-        if said is not (symbol == "!="):
+        if bool(said) is not (symbol == "!="):
             self._try_both(left, right, symbol != "in")
         elif symbol in ("==", "!="):
             self._deny_both(left, right)
