@@ -148,6 +148,8 @@ class SlotCgroup:
     _old_peak_bytes: int | None = None
     #: Files that every execution uses stay open.
     _open: dict[str, int] = field(default_factory=dict)
+    #: What was last read of events, and what it says: mostly the same as before.
+    _told: tuple[tuple[str, ...], MemoryEvents] | None = None
 
     @classmethod
     def create(cls, hierarchy: Hierarchy, name: str) -> SlotCgroup:
@@ -203,7 +205,7 @@ class SlotCgroup:
         """CPU time of everything that was ever in the group."""
         if self.version == 1:
             return int(self._read("cpuacct", "cpuacct.usage")) / 1e9
-        return self._keyed("cpu", "cpu.stat")["usage_usec"] / 1e6
+        return _keyed(self._read("cpu", "cpu.stat"))["usage_usec"] / 1e6
 
     @property
     def tells_peak(self) -> bool:
@@ -234,11 +236,15 @@ class SlotCgroup:
 
     def memory_events(self) -> MemoryEvents:
         """What has happened to the group for want of memory, ever."""
-        if self.version == 1:
-            kills = self._keyed("memory", "memory.oom_control")["oom_kill"]
-            return MemoryEvents(kills, int(self._read("memory", "memory.failcnt")))
-        events = self._keyed("memory", "memory.events")
-        return MemoryEvents(events["oom_kill"], events["oom"])
+        names = (
+            ("memory.oom_control", "memory.failcnt") if self.version == 1 else ("memory.events",)
+        )
+        texts = tuple(self._read("memory", name) for name in names)
+        if self._told is None or self._told[0] != texts:
+            events = _keyed(texts[0])
+            at_limit = int(texts[1]) if self.version == 1 else events["oom"]
+            self._told = texts, MemoryEvents(events["oom_kill"], at_limit)
+        return self._told[1]
 
     def _read(self, controller: str, name: str) -> str:
         descriptor = self._descriptor(controller, name, os.O_RDONLY)
@@ -251,9 +257,9 @@ class SlotCgroup:
             found = self._open[name] = os.open(path, mode | os.O_CLOEXEC)
         return found
 
-    def _keyed(self, controller: str, name: str) -> dict[str, int]:
-        lines = self._read(controller, name).splitlines()
-        return {key: int(value) for key, value in (line.split() for line in lines)}
+
+def _keyed(text: str) -> dict[str, int]:
+    return {key: int(value) for key, value in (line.split() for line in text.splitlines())}
 
 
 def _keep_from_swap(version: int, folder: Path) -> None:

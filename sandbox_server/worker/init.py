@@ -27,10 +27,12 @@ from collections.abc import Callable, Sequence
 from os import WNOHANG, chdir, close, fork, kill, wait4
 from typing import Any, NoReturn
 
-from sandbox_server.worker import confine, linux, messages, orders
+from sandbox_server.worker import confine, linux, orders, pages
 from sandbox_server.worker.confine import confine as confine_role
 from sandbox_server.worker.confine import keep_descriptors
 from sandbox_server.worker.forking import put_in_force
+from sandbox_server.worker.messages import receive_bytes, send_bytes
+from sandbox_server.worker.orders import read_stage
 from sandbox_server.worker.writable import SCRATCH, WritableFolders
 
 _EXIT_OF_A_FAILED_ROLE = 70
@@ -77,7 +79,7 @@ class Init:
         self._clean()
         self._fork_first()
         while True:
-            order, fds = messages.receive_bytes(self._control)
+            order, fds = receive_bytes(self._control)
             if not order:
                 return
             if order != orders.STOP:  # which was overtaken by the end of its stage
@@ -86,12 +88,12 @@ class Init:
                 self._fork_first()
 
     def _stage(self, order: bytes, fds: list[int]) -> None:
-        roles, limits, count_files = orders.read_stage(order)
+        roles, limits, count_files = read_stage(order)
         file_bytes = limits[3]
         if file_bytes != self._file_bytes:
             self._file_bytes = file_bytes
             self._private.clean(file_bytes)
-        messages.send_bytes(self._line, order, fds)
+        send_bytes(self._line, order, fds)
         self._line.close()
         pids = [self._first]
         for role in roles[1:]:
@@ -151,8 +153,8 @@ class Init:
 def _await_role(line: SocketType, confinement: confine.Confinement) -> NoReturn:
     """Becomes the first role of the stage that is ordered."""
     try:
-        order, fds = messages.receive_bytes(line)
-        roles, limits, _ = orders.read_stage(order)
+        order, fds = receive_bytes(line)
+        roles, limits, _ = read_stage(order)
         _become(roles[0], fds, confinement, limits, alone=len(roles) == 1)
     finally:  # there is no order: the jail ends
         os._exit(_EXIT_OF_A_FAILED_CONFINEMENT)
@@ -266,5 +268,6 @@ def settle() -> None:
     confine.limit_for_all()
     linux.set_no_new_privileges()
     gc.collect()
+    pages.fill_holes()
     gc.freeze()
     linux.set_dumpable(False)

@@ -19,7 +19,7 @@ from _socket import SocketType, socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sandbox_server.worker import children, messages
+from sandbox_server.worker import children, messages, pages
 from sandbox_server.worker.build import JailSettings, build_jail
 from sandbox_server.worker.confine import Confinement
 from sandbox_server.worker.harness import load_harness
@@ -81,7 +81,9 @@ def _become(requests: Socket) -> NoReturn:
     os.closerange(_REQUESTS_FD + 1, os.sysconf("SC_OPEN_MAX"))
     above = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     command = [sys.executable, *_OPTIONS, "-c", _START]
-    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": above})
+    # What is linked when it is first called, every role would link again.
+    more = {"PYTHONPATH": above, "LD_BIND_NOW": "1"}
+    os.execve(sys.executable, command, {**os.environ, **more})
 
 
 def main() -> None:
@@ -96,6 +98,7 @@ def main() -> None:
     harness = load_harness(told["folder"])
     assert harness is not None
     harness.warm_lean()
+    pages.put_code_in_huge_pages()
     _serve(requests, _unpacked(told["jail"]))
 
 

@@ -143,11 +143,12 @@ def move_mount(tree_fd: int, target: str) -> None:
     )
 
 
-_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+_raw_prctl = _libc.prctl
+_raw_prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
 def _prctl(name: str, option: int, second: int, third: int = 0) -> int:
-    return _check(_libc.prctl(option, second, third, 0, 0), name)
+    return _check(_raw_prctl(option, second, third, 0, 0), name)
 
 
 def set_dumpable(dumpable: bool) -> None:

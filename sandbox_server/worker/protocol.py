@@ -41,6 +41,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 _LENGTH = struct.Struct(">I")
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 #: No frame is longer: two 16 MiB sources at six bytes a character, and room.
 MAX_FRAME_BYTES = 256 << 20
@@ -110,7 +111,7 @@ def encode(message: dict[str, Any]) -> bytes:
     Raises:
         ProtocolError: it would be longer than MAX_FRAME_BYTES.
     """
-    return frame(json.dumps(message, separators=(",", ":")).encode("ascii"))
+    return frame(_to_json(message).encode("ascii"))
 
 
 def frame(body: bytes) -> bytes:

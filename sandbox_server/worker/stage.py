@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sandbox_server.worker import accounting
@@ -181,7 +181,8 @@ class Watch:
                     raise JailError(f"the jail did not end within {STOP_GRACE_S} s")
             elif (interrupt_fd in events and interrupted()) or self._is_over():
                 stopped_at = time.monotonic()
-                poll.unregister(interrupt_fd)
+                # What was written is read at the end.
+                _forget(poll, (interrupt_fd, *open_fds))
                 stop()
 
     def _listen(self, events: set[int], poll: select.poll) -> None:
@@ -256,3 +257,8 @@ class Watch:
 
     def _talk_s(self) -> float:
         return self._meter.talk_s() if self._judged else 0.0
+
+
+def _forget(poll: select.poll, fds: Iterable[int]) -> None:
+    for fd in fds:
+        poll.unregister(fd)
