@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from sandbox_server.worker import cgroups, isolation, linux, messages, protocol, stdio, zygote
+from sandbox_server.worker import cgroups, isolation, linux, messages, pages, protocol, stdio, zygote
 from sandbox_server.worker.aside import aside
 from sandbox_server.worker.build import JailSettings
 from sandbox_server.worker.confine import Confinement
@@ -238,6 +238,7 @@ def _fork_zygote(settings: zygote.Settings, gateway: socket.socket) -> socket.so
 def be_zygote(requests: socket.socket, settings: zygote.Settings) -> None:
     """The whole life of a zygote; returns when the worker is gone."""
     settings.harness.warm()
+    pages.put_code_in_huge_pages()
     gc.collect()
     gc.freeze()
     zygote.serve(requests, settings)
