@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from sandbox_server.worker import cgroups, isolation, linux, messages, pages, protocol, stdio, zygote
+from sandbox_server.worker import (
+    cgroups,
+    isolation,
+    linux,
+    messages,
+    pages,
+    protocol,
+    stdio,
+    zygote,
+)
 from sandbox_server.worker.aside import aside
 from sandbox_server.worker.build import JailSettings
 from sandbox_server.worker.confine import Confinement
