@@ -89,6 +89,8 @@ class Init:
 
     def _stage(self, order: bytes, fds: list[int]) -> None:
         roles, limits, count_files = read_stage(order)
+        if roles[0][1] not in _entries:
+            _remember(roles[0][1])
         file_bytes = limits[3]
         if file_bytes != self._file_bytes:
             self._file_bytes = file_bytes
@@ -183,7 +185,8 @@ def _become(
             status = program.run(order, kept)
         else:
             put_in_force()
-            status = _entry(entry)(*kept)
+            become = _entries.get(entry) or _entry(entry)
+            status = become(*kept)
     except BaseException:  # noqa: BLE001 - the last frame of a process; it reports and ends
         with contextlib.suppress(BaseException):
             import traceback
@@ -194,12 +197,19 @@ def _become(
         os._exit(status)
 
 
+#: What roles became before, where it is in memory: to look it up costs a role eight pages.
+_entries: dict[str, Callable[..., int]] = {}
+
+
+def _remember(name: str) -> None:
+    if f"harness.{name.partition(':')[0]}" in sys.modules:
+        _entries[name] = _entry(name)
+
+
 def _entry(name: str) -> Callable[..., int]:
     """The function of the harness that a role is to become."""
     module, function = name.split(":")
-    loaded = sys.modules.get(f"harness.{module}")
-    if loaded is None:
-        loaded = importlib.import_module(f"harness.{module}")
+    loaded = importlib.import_module(f"harness.{module}")
     found: Callable[..., int] = getattr(loaded, function)
     return found
 
