@@ -19,8 +19,8 @@ from tests.worker_process import WorkerProcess, descendants
 _CASES = Path(__file__).parent / "cases"
 COMPILED = ("cpp", "go", "java", "rust", "typescript")
 _FACTS = ("verdict", "phase", "message", "assertions", "proof")
-#: Names of files that are drawn by chance, and numbers that a runtime gives out as it likes.
-_CHANCE = re.compile(r"[0-9a-f]{32}|goroutine \d+|/tmp/cc\w+")
+#: Names of files that are drawn by chance, numbers that a runtime gives out as it likes, addresses.
+_CHANCE = re.compile(r"0x[0-9a-f]+|[0-9a-f]{32}|goroutine \d+|/tmp/cc\w+")
 
 
 #: A right and a wrong assertion about a solution that adds, and what is no suite.
