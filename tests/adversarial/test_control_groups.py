@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,10 @@ def test_workers_that_start_at_once_all_have_groups() -> None:
     assert [found["memory_cgroup"] for found in layers] == [can_be_had] * 3
 
 
+def _is_empty(folder: Path) -> bool:
+    return not (folder / "cgroup.procs").read_text()
+
+
 @contextlib.contextmanager
 def _group_of_at_most(memory_bytes: int, hierarchy: cgroups.Hierarchy) -> Iterator[Path]:
     """A group whose processes may have so much memory."""
@@ -183,6 +188,8 @@ def _group_of_at_most(memory_bytes: int, hierarchy: cgroups.Hierarchy) -> Iterat
         yield around
     finally:
         for folder in (*around.glob("plum-*"), around):
+            # What the worker has killed may still be on its way out.
+            _until(partial(_is_empty, folder))
             folder.rmdir()
 
 
